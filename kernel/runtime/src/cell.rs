@@ -1,0 +1,139 @@
+//! Which cell the main thread is in, and how the cell ends.
+//!
+//! The kernel puts `let morceaux::cell_guard!() = morceaux::enter(7);` in front of a cell's first
+//! statement. The guard drops last of all that the statements made, also while they unwind, so it
+//! knows exactly where the user's code begins and ends on the main thread.
+
+use std::cell::{Cell, RefCell};
+use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::wire::{CellId, NO_CELL, Outcome, Report};
+use crate::{interrupt, link};
+
+/// The running cell, else the last one: what cannot be attributed otherwise goes there.
+static FOREGROUND: AtomicU64 = AtomicU64::new(NO_CELL);
+
+/// Where the main thread is. Other threads are always `Elsewhere`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Phase {
+    /// Between two cells, or not on the main thread.
+    Elsewhere,
+    /// In what evcxr generates in front of a cell's statements.
+    Loading,
+    /// In the cell's statements.
+    Inside(CellId),
+    /// Behind them: they ran to their end.
+    Left(CellId),
+    /// Behind them: they unwound, and evcxr's code has not said so yet.
+    Unwound(CellId),
+    /// As `Unwound`, after evcxr's code has said so.
+    UnwoundAndSaid(CellId),
+}
+
+thread_local! {
+    static PHASE: Cell<Phase> = const { Cell::new(Phase::Elsewhere) };
+    /// Why the cell is unwinding, if that is not a plain panic.
+    static REASON: RefCell<Option<Outcome>> = const { RefCell::new(None) };
+    /// Panics of the main thread: the last one may turn out to be the cell's end.
+    static PANICS: RefCell<Vec<(String, Option<u32>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The name of the guard's variable. A macro in a pattern, because evcxr keeps every variable that
+/// a cell binds by name, and this one must not outlive the cell.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! cell_guard {
+    () => {
+        _morceaux_cell_guard
+    };
+}
+
+/// Marks the statements of a cell. See [`enter`].
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct CellGuard {
+    cell: CellId,
+}
+
+/// Enters the statements of a cell. The kernel writes this call in front of the first one.
+///
+/// Ends the cell at once if it was stopped before it came this far.
+#[doc(hidden)]
+#[must_use]
+pub fn enter(cell: CellId) -> CellGuard {
+    FOREGROUND.store(cell, Ordering::Release);
+    PHASE.set(Phase::Inside(cell));
+    REASON.take();
+    PANICS.take();
+    link::send(&Report::Started { cell });
+    let guard = CellGuard { cell };
+    if interrupt::begin(cell) {
+        end(Outcome::Interrupted);
+    }
+    guard
+}
+
+impl Drop for CellGuard {
+    fn drop(&mut self) {
+        // What stands in std's buffer was written by the cell; after this line the main thread may
+        // only say evcxr's words and run the destructors of replaced variables.
+        let _ = std::io::stdout().flush();
+        PHASE.set(if std::thread::panicking() {
+            Phase::Unwound(self.cell)
+        } else {
+            Phase::Left(self.cell)
+        });
+    }
+}
+
+/// Ends the running cell from inside its statements. Destructors run; evcxr keeps the variables of
+/// earlier cells.
+pub(crate) fn end(outcome: Outcome) -> ! {
+    REASON.set(Some(outcome));
+    // Not `panic_any`: the hook must stay silent. evcxr's code catches it.
+    std::panic::resume_unwind(Box::new(EndOfCell))
+}
+
+/// The payload with which a cell unwinds that did not panic.
+struct EndOfCell;
+
+/// The cell under which something appears that no task wrote: the running one, else the last one.
+pub(crate) fn foreground() -> CellId {
+    FOREGROUND.load(Ordering::Acquire)
+}
+
+/// Where the calling thread is.
+pub(crate) fn phase() -> Phase {
+    PHASE.get()
+}
+
+/// Sets where the main thread is.
+pub(crate) fn set_phase(phase: Phase) {
+    PHASE.set(phase);
+}
+
+/// Takes note of a panic of the main thread, which ends the cell unless something catches it.
+pub(crate) fn note_panic(message: String, line: Option<u32>) {
+    REASON.take();
+    PANICS.with_borrow_mut(|panics| panics.push((message, line)));
+}
+
+/// How the cell ended that the main thread has just left, and the messages of the panics that the
+/// cell itself caught. `None` where the statements of no cell were entered.
+pub(crate) fn outcome() -> Option<(CellId, Outcome, Vec<String>)> {
+    let mut panics = PANICS.take();
+    let (cell, outcome) = match PHASE.get() {
+        Phase::Elsewhere | Phase::Loading => return None,
+        Phase::Inside(cell) | Phase::Left(cell) => (cell, Outcome::Finished),
+        Phase::Unwound(cell) | Phase::UnwoundAndSaid(cell) => {
+            let outcome = REASON.take().unwrap_or_else(|| {
+                let (message, line) = panics.pop().unwrap_or_default();
+                Outcome::Panicked { message, line }
+            });
+            (cell, outcome)
+        }
+    };
+    let caught = panics.into_iter().map(|(message, _)| message).collect();
+    Some((cell, outcome, caught))
+}

@@ -1,0 +1,186 @@
+//! The life of the cell process: load what evcxr compiled, run it, say how it ended.
+//!
+//! evcxr starts this process, writes `LOAD_AND_RUN <path> <function>` to its standard input, and
+//! reads words from its standard output, by lines. Both are taken away from the user's code first:
+//! what a cell prints can neither look like one of evcxr's words nor delay one. Pinned to what
+//! evcxr 0.22.0 does (its `child_process.rs` and `eval_context.rs`).
+
+use std::ffi::{OsStr, c_void};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::sync::OnceLock;
+
+use crate::cell::{self, Phase};
+use crate::wire::{self, Report};
+use crate::{block_on, interrupt, link, stdio, tasks};
+
+/// evcxr's side of the original standard output.
+static EVCXR: OnceLock<File> = OnceLock::new();
+
+/// What evcxr is told when its function has returned.
+const EXECUTION_COMPLETE: &[u8] = b"EVCXR_EXECUTION_COMPLETE\n";
+/// What evcxr's generated code prints when the cell has unwound.
+const PANIC_NOTIFICATION: &[u8] = b"EVCXR_PANIC_NOTIFICATION\n";
+/// How a line begins with which evcxr's generated code says that a variable was lost.
+const VARIABLE_CHANGED_TYPE: &[u8] = b"EVCXR_VARIABLE_CHANGED_TYPE:";
+
+/// Takes bytes that the process writes to a file descriptor; returns whether it has.
+type WriteHook = extern "C" fn(fd: i32, bytes: *const u8, length: usize) -> bool;
+
+/// Runs the cell process. The program calls it by name, right after it has loaded this library.
+///
+/// `set_write_hook` takes the function through which the program's `write` passes from then on.
+/// Returns the exit code when evcxr closes its end.
+#[unsafe(no_mangle)]
+pub extern "C" fn morceaux_cell_process(set_write_hook: extern "C" fn(WriteHook)) -> i32 {
+    match prepare(set_write_hook) {
+        Ok(commands) => serve(commands),
+        Err(error) => {
+            eprintln!("morceaux: the cell process cannot start: {error}");
+            1
+        }
+    }
+}
+
+fn prepare(set_write_hook: extern "C" fn(WriteHook)) -> std::io::Result<BufReader<File>> {
+    let socket = std::env::var_os(wire::SOCKET_VAR).unwrap_or_default();
+    hide_environment(&[wire::SOCKET_VAR, "EVCXR_IS_RUNTIME"].map(OsStr::new));
+
+    let commands = File::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?);
+    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+    let words = File::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?);
+    let _ = EVCXR.set(words);
+
+    link::connect(&socket, interrupt::obey)?;
+    stdio::replace()?;
+    set_write_hook(take_write);
+    std::panic::set_hook(Box::new(panicked));
+
+    // `tokio::spawn` then works at a cell's top level. Forgotten: the main thread never leaves.
+    std::mem::forget(block_on::kernel_runtime().enter());
+    Ok(BufReader::new(commands))
+}
+
+/// What was meant for this process alone is not inherited by programs that the user starts.
+fn hide_environment(names: &[&OsStr]) {
+    for name in names {
+        // SAFETY: the process has a single thread at this point.
+        unsafe { std::env::remove_var(name) };
+    }
+}
+
+extern "C" fn take_write(fd: i32, bytes: *const u8, length: usize) -> bool {
+    // SAFETY: these are the arguments of a `write`, whose caller vouches for them.
+    let bytes = unsafe { std::slice::from_raw_parts(bytes, length) };
+    stdio::take(fd, bytes)
+}
+
+fn serve(commands: BufReader<File>) -> i32 {
+    let mut variables = std::ptr::null_mut();
+    for line in commands.lines() {
+        let Ok(line) = line else { break };
+        let done = line
+            .strip_prefix("LOAD_AND_RUN ")
+            .and_then(|rest| rest.rsplit_once(' '))
+            .ok_or_else(|| format!("evcxr sent a line that is not understood: {line}"))
+            .and_then(|(path, function)| run(path, function, variables));
+        match done {
+            Ok(kept) => variables = kept,
+            Err(error) => {
+                eprintln!("morceaux: {error}");
+                return 99;
+            }
+        }
+    }
+    0
+}
+
+/// Loads the library of a cell and runs its function. Takes and returns evcxr's variable store.
+fn run(path: &str, function: &str, variables: *mut c_void) -> Result<*mut c_void, String> {
+    type UserFunction = extern "C" fn(*mut c_void) -> *mut c_void;
+    let loaded = |error: libloading::Error| format!("the compiled cell cannot be loaded: {error}");
+    // SAFETY: the library is what evcxr has just compiled from the cell; running the user's code is
+    // the purpose of this process.
+    let library = unsafe { libloading::Library::new(path) }.map_err(loaded)?;
+    // SAFETY: evcxr generates the function with this signature.
+    let function = *unsafe { library.get::<UserFunction>(function.as_bytes()) }.map_err(loaded)?;
+    // Tasks, variables and thread-locals may refer to it for as long as the process lives.
+    std::mem::forget(library);
+
+    cell::set_phase(Phase::Loading);
+    let variables = function(variables);
+    finish_cell();
+    Ok(variables)
+}
+
+/// Tells the kernel and evcxr how the cell ended, after all that it has written.
+fn finish_cell() {
+    let ended = cell::outcome();
+    for message in ended.iter().flat_map(|(_, _, caught)| caught) {
+        eprintln!("{message}");
+    }
+    stdio::flush();
+    let unwound = matches!(cell::phase(), Phase::Unwound(_) | Phase::UnwoundAndSaid(_));
+    cell::set_phase(Phase::Elsewhere);
+    if let Some((cell, outcome, _)) = ended {
+        link::send(&Report::Ended { cell, outcome });
+    }
+    if unwound {
+        say(PANIC_NOTIFICATION);
+    }
+    say(EXECUTION_COMPLETE);
+}
+
+/// Says a word to evcxr. If it no longer listens, its kernel has gone, and the orders thread ends
+/// the process.
+fn say(word: &[u8]) {
+    if let Some(mut evcxr) = EVCXR.get() {
+        let _ = evcxr.write_all(word);
+    }
+}
+
+/// Passes on what a write to standard output holds beside words of evcxr's generated code, which
+/// only the main thread says, and only where they are due.
+pub(crate) fn without_evcxrs_words(bytes: &[u8], mut text: impl FnMut(&[u8])) {
+    let word = match cell::phase() {
+        Phase::Loading => find(bytes, VARIABLE_CHANGED_TYPE).map(|start| {
+            let end = find(&bytes[start..], b"\n").map_or(bytes.len(), |length| start + length + 1);
+            say(&bytes[start..end]);
+            start..end
+        }),
+        Phase::Unwound(cell) => find(bytes, PANIC_NOTIFICATION).map(|start| {
+            // The kernel is told first, so the word itself waits for `finish_cell`.
+            cell::set_phase(Phase::UnwoundAndSaid(cell));
+            start..start + PANIC_NOTIFICATION.len()
+        }),
+        _ => None,
+    };
+    let Some(word) = word else {
+        return text(bytes);
+    };
+    for part in [&bytes[..word.start], &bytes[word.end..]] {
+        if !part.is_empty() {
+            text(part);
+        }
+    }
+}
+
+fn find(bytes: &[u8], word: &[u8]) -> Option<usize> {
+    bytes.windows(word.len()).position(|window| window == word)
+}
+
+/// The panic hook. A panic that ends the cell is shown as the cell's error, so it is only noted; all
+/// others are said at once, under the task's cell.
+fn panicked(info: &std::panic::PanicHookInfo<'_>) {
+    let message = info.payload_as_str().unwrap_or("a value that is not text");
+    // evcxr writes the cells' code to `src/lib.rs`.
+    let generated = |location: &&std::panic::Location<'_>| location.file() == "src/lib.rs";
+    let line = info.location().filter(generated).map(std::panic::Location::line);
+    if matches!(cell::phase(), Phase::Inside(_)) && !tasks::in_task() {
+        return cell::note_panic(message.to_owned(), line);
+    }
+    match info.location().filter(|location| !generated(location)) {
+        Some(location) => eprintln!("a task panicked at {location}: {message}"),
+        None => eprintln!("a task panicked: {message}"),
+    }
+}

@@ -1,0 +1,74 @@
+//! What every request gets, whatever happens to it: busy before, idle behind, both as its children.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jupyter_protocol::{JupyterMessage, JupyterMessageContent, Status};
+use jupyter_zmq_client::RouterSendConnection;
+
+use crate::iopub::IoPub;
+
+/// Brackets requests. Clones belong to the same kernel.
+#[derive(Clone)]
+pub struct Bracket {
+    iopub: IoPub,
+    /// The execute_request that is being answered.
+    running: Arc<Mutex<Option<JupyterMessage>>>,
+}
+
+impl Bracket {
+    /// Brackets with messages on this channel.
+    pub fn new(iopub: IoPub) -> Bracket {
+        Bracket {
+            iopub,
+            running: Arc::default(),
+        }
+    }
+
+    /// Answers a request on the channel on which it came.
+    pub async fn answer(
+        &self,
+        request: &JupyterMessage,
+        reply_connection: &mut RouterSendConnection,
+        answer: impl Future<Output = JupyterMessageContent>,
+    ) {
+        self.iopub.status(Status::busy(), request).await;
+        reply(request, reply_connection, answer.await).await;
+        self.iopub.status(Status::idle(), request).await;
+        // Front ends show the last status that they have got, and a cell may still run.
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(cell) = running {
+            self.iopub.status(Status::busy(), &cell).await;
+        }
+    }
+
+    /// As [`answer`](Bracket::answer), for a cell: until it is answered, the kernel is busy.
+    pub async fn answer_cell(
+        &self,
+        request: &JupyterMessage,
+        reply_connection: &mut RouterSendConnection,
+        answer: impl Future<Output = JupyterMessageContent>,
+    ) {
+        self.iopub.status(Status::busy(), request).await;
+        self.set_running(Some(request.clone()));
+        let answer = answer.await;
+        self.set_running(None);
+        reply(request, reply_connection, answer).await;
+        self.iopub.status(Status::idle(), request).await;
+    }
+
+    fn set_running(&self, request: Option<JupyterMessage>) {
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = request;
+    }
+}
+
+async fn reply(
+    request: &JupyterMessage,
+    connection: &mut RouterSendConnection,
+    content: JupyterMessageContent,
+) {
+    let reply = JupyterMessage::new(content, Some(request));
+    if let Err(error) = connection.send(reply).await {
+        // The client has gone; the others still get what was published.
+        tracing::warn!("a reply could not be sent: {error}");
+    }
+}

@@ -1,0 +1,110 @@
+//! The program as the cell process: loads the runtime dylib, which does everything else, and lends
+//! it the process's `write`.
+//!
+//! The standard library that all cells share reaches `write` through its symbol table, and finds
+//! the one that this program exports before libc's. So the runtime learns of each write on the
+//! thread that makes it, which is how output is attributed to tasks. In the other modes, and for
+//! everything but the two standard streams, the functions below only pass the call on.
+
+use std::ffi::c_void;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::OnceLock;
+
+use crate::prebuilt::Prebuilt;
+
+/// Takes bytes that the process writes to a file descriptor; returns whether it has.
+type WriteHook = extern "C" fn(fd: i32, bytes: *const u8, length: usize) -> bool;
+
+static WRITE_HOOK: OnceLock<WriteHook> = OnceLock::new();
+
+/// Whether evcxr has started this program as its child process.
+pub fn is_wanted() -> bool {
+    std::env::var_os("EVCXR_IS_RUNTIME").is_some()
+}
+
+/// Runs the cell process until evcxr closes its end.
+pub fn run() -> ExitCode {
+    let program = PathBuf::from(std::env::args_os().next().unwrap_or_default());
+    match Prebuilt::of_link(&program).map(|prebuilt| run_library(&prebuilt)) {
+        Some(Ok(code)) => ExitCode::from(code),
+        Some(Err(error)) => {
+            eprintln!("morceaux: the runtime library cannot be loaded: {error}");
+            ExitCode::FAILURE
+        }
+        None => {
+            eprintln!("morceaux: started as a cell process, but not by a kernel");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_library(prebuilt: &Prebuilt) -> Result<u8, libloading::Error> {
+    type CellProcess = extern "C" fn(set_write_hook: extern "C" fn(WriteHook)) -> i32;
+    // SAFETY: the library is the one that this program has built from the source that it carries,
+    // and the function has this signature there.
+    let code = unsafe {
+        let library = libloading::Library::new(prebuilt.dylib())?;
+        let cell_process = *library.get::<CellProcess>(b"morceaux_cell_process")?;
+        // Threads and thread-locals refer to it until the process ends.
+        std::mem::forget(library);
+        cell_process(set_write_hook)
+    };
+    Ok(u8::try_from(code).unwrap_or(1))
+}
+
+extern "C" fn set_write_hook(hook: WriteHook) {
+    if WRITE_HOOK.set(hook).is_ok() {
+        // SAFETY: registers a function that only touches this process's own memory.
+        unsafe { libc::pthread_atfork(None, None, Some(after_fork)) };
+    }
+}
+
+/// In a child that a cell forks without starting another program, the runtime's threads are gone
+/// and its locks may be held for good. What such a child writes goes through the pipes.
+extern "C" fn after_fork() {
+    IN_FORKED_CHILD.store(true, std::sync::atomic::Ordering::Relaxed);
+}
+
+static IN_FORKED_CHILD: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+fn taken_by_hook(fd: i32, bytes: *const c_void, length: usize) -> bool {
+    (fd == 1 || fd == 2)
+        && length > 0
+        && !IN_FORKED_CHILD.load(std::sync::atomic::Ordering::Relaxed)
+        && WRITE_HOOK.get().is_some_and(|hook| hook(fd, bytes.cast(), length))
+}
+
+/// As `write(2)`.
+///
+/// # Safety
+/// As of `write(2)`.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn write(fd: i32, bytes: *const c_void, length: usize) -> isize {
+    if taken_by_hook(fd, bytes, length) {
+        return length.cast_signed();
+    }
+    // SAFETY: the caller's own arguments. `syscall` sets `errno` as `write` does.
+    unsafe { libc::syscall(libc::SYS_write, fd, bytes, length) as isize }
+}
+
+/// As `writev(2)`. Of several parts, a standard stream takes the first that is not empty, which is
+/// a short write.
+///
+/// # Safety
+/// As of `writev(2)`.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn writev(fd: i32, parts: *const libc::iovec, count: i32) -> isize {
+    if fd == 1 || fd == 2 {
+        let count = usize::try_from(count).unwrap_or(0);
+        // SAFETY: the caller vouches for `count` parts.
+        let parts = unsafe { std::slice::from_raw_parts(parts, count) };
+        if let Some(part) = parts.iter().find(|part| part.iov_len > 0)
+            && taken_by_hook(fd, part.iov_base, part.iov_len)
+        {
+            return part.iov_len.cast_signed();
+        }
+    }
+    // SAFETY: the caller's own arguments.
+    unsafe { libc::syscall(libc::SYS_writev, fd, parts, count) as isize }
+}

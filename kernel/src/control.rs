@@ -1,0 +1,49 @@
+//! The control channel: what must be heard while a cell runs.
+
+use jupyter_protocol::{
+    InterruptReply, JupyterMessageContent, ReplyStatus, ShutdownReply,
+};
+use jupyter_zmq_client::KernelControlConnection;
+use serde_json::json;
+
+use crate::bracket::Bracket;
+use crate::session::Session;
+use crate::{kernel_info, receive};
+
+/// Serves the channel until the kernel is to end.
+pub async fn serve(connection: KernelControlConnection, session: Session, bracket: Bracket) {
+    let (mut reply_connection, mut requests) = connection.split();
+    while let Some(request) = receive::next(&mut requests).await {
+        let mut ends = false;
+        let answer: JupyterMessageContent = match request.content.clone() {
+            JupyterMessageContent::InterruptRequest(_) => {
+                session.interrupt();
+                InterruptReply::new().into()
+            }
+            JupyterMessageContent::ShutdownRequest(shutdown) => {
+                ends = true;
+                ShutdownReply {
+                    restart: shutdown.restart,
+                    status: ReplyStatus::Ok,
+                    error: None,
+                }
+                .into()
+            }
+            JupyterMessageContent::KernelInfoRequest(_) => kernel_info::reply().into(),
+            JupyterMessageContent::UnknownMessage(message) => message.reply(json!({
+                "status": "error",
+                "ename": "UnknownRequest",
+                "evalue": format!("this kernel does not know {}", message.msg_type),
+                "traceback": [],
+            })),
+            other => {
+                tracing::warn!("not a request of the control channel: {}", other.message_type());
+                continue;
+            }
+        };
+        bracket.answer(&request, &mut reply_connection, async { answer }).await;
+        if ends {
+            return;
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Compile errors and panics in terms of what the user wrote. Pure.
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use evcxr::CompilationError;
+
+use crate::error::CellError;
+use crate::source_map::SourceMap;
+
+/// A line that says what kind of error it is, in red, and what is wrong.
+pub fn headline(name: &str, message: &str) -> String {
+    format!("\x1b[1;31m{name}\x1b[0m: {message}")
+}
+
+/// The errors of a cell that does not compile, as rustc shows them, at the user's own places.
+pub fn compile_error(errors: &[CompilationError], map: &SourceMap) -> CellError {
+    let summary = errors.first().map(CompilationError::message).unwrap_or_default();
+    let rendered: Vec<String> = errors.iter().map(|error| render(error, map)).collect();
+    CellError::Compile {
+        summary,
+        rendered: rendered.join("\n\n"),
+    }
+}
+
+fn render(error: &CompilationError, map: &SourceMap) -> String {
+    let message = error.message();
+    let mut title = Level::ERROR.primary_title(&message);
+    if let Some(code) = error.code() {
+        title = title.id(code);
+    }
+    let annotations: Vec<_> = error
+        .spanned_messages()
+        .iter()
+        .chain(error.help_spanned())
+        .filter_map(|spanned| {
+            let span = spanned.span?;
+            let start = map.original_offset(span.start_line, span.start_column);
+            let end = map.original_offset(span.end_line, span.end_column);
+            let kind = if spanned.is_primary {
+                AnnotationKind::Primary
+            } else {
+                AnnotationKind::Context
+            };
+            // A span without words of its own carries the message again.
+            let label = spanned.label.trim_start_matches("error: ");
+            Some(kind.span(start..end.max(start)).label((label != message).then_some(label)))
+        })
+        .collect();
+    let mut group = Group::with_title(title);
+    if !annotations.is_empty() {
+        let snippet = Snippet::source(map.original()).path("cell").annotations(annotations);
+        group = group.element(snippet);
+    }
+    let notes = notes(error);
+    for (level, text) in &notes {
+        group = group.element(level.clone().message(text));
+    }
+    let mut rendered = Renderer::styled()
+        .decor_style(DecorStyle::Ascii)
+        .render(&[group])
+        .to_string();
+    if let Some(code) = error.code().filter(|code| code.starts_with('E')) {
+        rendered.push_str(&format!(
+            "\nMore about this error: https://doc.rust-lang.org/error_codes/{code}.html"
+        ));
+    }
+    rendered
+}
+
+/// Notes and helps that belong to no place in the code.
+fn notes(error: &CompilationError) -> Vec<(Level<'static>, String)> {
+    let children = error.json["children"].as_array();
+    let note = |child: &serde_json::Value| {
+        let level = match child["level"].as_str()? {
+            "help" => Level::HELP,
+            "note" => Level::NOTE,
+            _ => return None,
+        };
+        let placeless = child["spans"].as_array().is_none_or(Vec::is_empty);
+        let text = child["message"].as_str().filter(|_| placeless)?;
+        Some((level, text.to_owned()))
+    };
+    let mut notes: Vec<_> = children.into_iter().flatten().filter_map(note).collect();
+    if let Some(hint) = error.evcxr_extra_hint() {
+        notes.push((Level::HELP, hint.to_owned()));
+    }
+    notes
+}
+
+/// The line of the cell that stands at a line of the generated source, if only one line can be
+/// meant. Lines count from 1.
+pub fn line_of_cell(generated: &str, line: u32, rewritten: &str) -> Option<usize> {
+    let index = usize::try_from(line).ok()?.checked_sub(1)?;
+    let wanted = generated.lines().nth(index)?.trim();
+    let mut places = rewritten
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| line.trim().ends_with(wanted) && !wanted.is_empty());
+    let (index, _) = places.next()?;
+    places.next().is_none().then_some(index + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panics_line_is_found_where_it_is_unambiguous() {
+        let generated = "fn x() {\nlet a = 1;\na.b();\n}\n";
+        assert_eq!(line_of_cell(generated, 3, "guard(); let a = 1;\na.b();"), Some(2));
+        assert_eq!(line_of_cell(generated, 2, "guard(); let a = 1;\na.b();"), Some(1));
+        assert_eq!(line_of_cell(generated, 3, "a.b();\na.b();"), None);
+        assert_eq!(line_of_cell(generated, 9, "a.b();"), None);
+    }
+}

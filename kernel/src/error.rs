@@ -1,0 +1,106 @@
+//! How a cell can fail, by who can do something about it.
+
+use crate::diagnostics;
+
+/// Why a cell did not succeed. Each becomes an `error` message and a reply with status `error`.
+#[derive(Debug, thiserror::Error)]
+pub enum CellError {
+    /// The user's code does not compile.
+    #[error("{summary}")]
+    Compile {
+        /// The first error's message.
+        summary: String,
+        /// All errors, as shown in the terminal colours that front ends understand.
+        rendered: String,
+    },
+    /// A command such as `:dep` failed, or evcxr refuses the cell.
+    #[error("{message}")]
+    Refused {
+        /// What was wrong, and what to do.
+        message: String,
+    },
+    /// The user's code panicked.
+    #[error("{message}")]
+    Panicked {
+        /// The panic's message.
+        message: String,
+        /// The line of the cell, from 1.
+        line: Option<usize>,
+    },
+    /// A `?` at the cell's top level met an error.
+    #[error("{message}")]
+    Failed {
+        /// The error's type.
+        name: String,
+        /// Its own text.
+        message: String,
+        /// Its chain of sources.
+        sources: Vec<String>,
+    },
+    /// The stop button ended it at an await point.
+    #[error("stopped at an await point; variables, tasks and queues are kept")]
+    Interrupted,
+    /// The stop button ended it together with the cell process, since it reached no await point.
+    #[error(
+        "the cell reached no await point, so the process that runs the cells was ended: all \
+         variables and tasks are lost ({lost}); functions, types and dependencies are kept"
+    )]
+    Killed {
+        /// The names of the variables.
+        lost: String,
+    },
+    /// The cell process ended by itself.
+    #[error(
+        "the process that runs the cells ended ({reason}): all variables and tasks are lost \
+         ({lost}); functions, types and dependencies are kept, and the next cell starts a new one"
+    )]
+    CellProcessDied {
+        /// How it ended.
+        reason: String,
+        /// The names of the variables.
+        lost: String,
+    },
+    /// The kernel itself cannot go on with this cell.
+    #[error("{message}")]
+    Kernel {
+        /// What happened, and what to do.
+        message: String,
+    },
+}
+
+impl CellError {
+    /// The error's name, as front ends show it.
+    pub fn name(&self) -> &str {
+        match self {
+            CellError::Compile { .. } => "CompilationError",
+            CellError::Refused { .. } => "Error",
+            CellError::Panicked { .. } => "Panic",
+            CellError::Failed { name, .. } => name,
+            CellError::Interrupted | CellError::Killed { .. } => "Interrupted",
+            CellError::CellProcessDied { .. } => "CellProcessDied",
+            CellError::Kernel { .. } => "KernelError",
+        }
+    }
+
+    /// What front ends show, by lines.
+    pub fn traceback(&self) -> Vec<String> {
+        let detail = match self {
+            CellError::Compile { rendered, .. } => {
+                return rendered.lines().map(str::to_owned).collect();
+            }
+            CellError::Panicked {
+                message,
+                line: Some(line),
+            } => format!("{message}\n  at line {line} of the cell"),
+            CellError::Failed {
+                message, sources, ..
+            } => sources.iter().fold(message.clone(), |text, source| {
+                format!("{text}\n  caused by: {source}")
+            }),
+            other => other.to_string(),
+        };
+        let mut lines = detail.lines();
+        let first = diagnostics::headline(self.name(), lines.next().unwrap_or_default());
+        std::iter::once(first).chain(lines.map(str::to_owned)).collect()
+    }
+}

@@ -1,0 +1,55 @@
+//! evcxr, set up for our cell process.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use evcxr::{CommandContext, EvalContext, EvalContextOutputs};
+
+use crate::prebuilt::Prebuilt;
+use crate::wire::SOCKET_VAR;
+
+/// The environment variable by which evcxr is told where to compile.
+const EVCXRS_FOLDER: &str = "EVCXR_TMPDIR";
+
+/// Tells evcxr where to compile, and takes away what would reach its cargo from outside.
+///
+/// # Safety
+/// The process must have a single thread.
+pub unsafe fn set_environment(cells: &Path) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        std::env::set_var(EVCXRS_FOLDER, cells);
+        // It would come before the wrapper that the session's configuration names.
+        std::env::remove_var("RUSTC_WRAPPER");
+        std::env::remove_var("RUSTC_WORKSPACE_WRAPPER");
+        if let Some(path) = path_with_cargo() {
+            std::env::set_var("PATH", path);
+        }
+    }
+}
+
+/// PATH with the folder in which rustup puts cargo. A Jupyter that was not started from a shell
+/// often lacks it. Last, so that it changes nothing where there is a cargo already.
+fn path_with_cargo() -> Option<OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folder = dirs::home_dir()?.join(".cargo/bin");
+    let folders = std::env::split_paths(&path).chain(std::iter::once(folder));
+    std::env::join_paths(folders).ok()
+}
+
+/// Starts evcxr and, through it, a cell process that connects to `socket`.
+///
+/// # Errors
+/// evcxr's own, as text.
+pub fn open(
+    prebuilt: &Prebuilt,
+    socket: &Path,
+) -> Result<(CommandContext, EvalContextOutputs), evcxr::Error> {
+    let mut command = Command::new(prebuilt.cell_process());
+    // A group of its own, to be ended together with what the cells start in it.
+    command.env(SOCKET_VAR, socket).process_group(0);
+    let (context, outputs) = EvalContext::with_subprocess_command(command)?;
+    Ok((CommandContext::with_eval_context(context), outputs))
+}

@@ -1,0 +1,85 @@
+//! `morceaux-kernel`: a Jupyter kernel for Rust async cells.
+//!
+//! One program in four modes, told apart before anything else: the cell process (evcxr starts the
+//! program again for it), the rustc wrapper (cargo does), and, by its arguments, the kernel and the
+//! user's commands.
+
+mod bracket;
+mod cell_process;
+mod child;
+mod complete;
+mod control;
+mod diagnostics;
+mod error;
+mod evaluator;
+mod install;
+mod iopub;
+mod kernel_info;
+mod is_complete;
+mod output;
+mod prebuilt;
+mod prepare;
+mod receive;
+mod relay;
+mod rewrite;
+mod running;
+mod rustc_wrapper;
+mod server;
+mod session;
+mod session_dir;
+mod shell;
+mod source_map;
+mod stdin;
+#[path = "../runtime/src/wire.rs"]
+mod wire;
+mod worker;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A Jupyter kernel for Rust async cells.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Copies this program and its kernelspec to where Jupyter finds them, and builds the runtime.
+    Install(install::Target),
+    /// Removes what `install` has put there.
+    Uninstall(install::Target),
+    /// Builds the runtime for the Rust toolchain of the current folder, if that is not done yet.
+    Prepare,
+    /// Runs the kernel. Jupyter does this.
+    Run {
+        /// The file in which Jupyter describes the sockets.
+        connection_file: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    if cell_process::is_wanted() {
+        return cell_process::run();
+    }
+    if let Some(prebuilt) = rustc_wrapper::is_wanted() {
+        return rustc_wrapper::run(&prebuilt);
+    }
+    let result = match Cli::parse().command {
+        Command::Install(target) => install::install(&target),
+        Command::Uninstall(target) => install::uninstall(&target),
+        Command::Prepare => prepare::prepare().map(|_| ()),
+        Command::Run { connection_file } => server::run(&connection_file),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("morceaux-kernel: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

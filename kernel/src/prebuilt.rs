@@ -1,0 +1,319 @@
+//! What is built once per Rust toolchain: the runtime dylib and what cells are compiled with.
+//!
+//! ```text
+//! <data>/morceaux/runtime/<rustc version>-<hash>/
+//!     source/                 the runtime crate as this program carries it
+//!     build/release/deps/     libmorceaux.so, which contains tokio, and the crates it was made of
+//!     stubs/tokio-1.54.1.rs   what cargo compiles in place of a crate that the dylib contains
+//!     cells/morceaux/         the manifest under which cells depend on the runtime crate
+//!     bin/                    links to this program, whose names say what it is to be
+//!     template/               a session folder with everything compiled, see `session_dir.rs`
+//!     ready                   written last
+//! ```
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail, ensure};
+use include_dir::{Dir, include_dir};
+use sha2::{Digest, Sha256};
+
+static RUNTIME: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/runtime");
+const WORKSPACE_MANIFEST: &str = include_str!("../../Cargo.toml");
+const WORKSPACE_MEMBERS: &str = r#"members = ["kernel", "kernel/runtime"]"#;
+const LOCK: &str = include_str!("../../Cargo.lock");
+
+/// The crates whose types the cells share with the dylib. The first is the dylib itself.
+pub const SHARED_CRATES: [&str; 3] = ["morceaux", "tokio", "bytes"];
+
+/// The folder described above.
+#[derive(Debug, Clone)]
+pub struct Prebuilt {
+    root: PathBuf,
+}
+
+impl Prebuilt {
+    /// The folder that a program in its `bin` belongs to.
+    pub fn of_link(program: &Path) -> Option<Prebuilt> {
+        let root = program.parent()?.parent()?.to_owned();
+        root.join("stubs").is_dir().then_some(Prebuilt { root })
+    }
+
+    /// The runtime dylib.
+    pub fn dylib(&self) -> PathBuf {
+        let name = format!("libmorceaux{}", std::env::consts::DLL_SUFFIX);
+        self.dependencies().join(name)
+    }
+
+    /// The crates that the dylib was made of.
+    pub fn dependencies(&self) -> PathBuf {
+        self.root.join("build/release/deps")
+    }
+
+    /// The source that stands in for a package that the dylib contains, if it does.
+    pub fn stub(&self, package: &str, version: &str) -> PathBuf {
+        self.root.join("stubs").join(format!("{package}-{version}.rs"))
+    }
+
+    /// This program as the rustc wrapper.
+    pub fn rustc_wrapper(&self) -> PathBuf {
+        self.root.join("bin").join(crate::rustc_wrapper::NAME)
+    }
+
+    /// This program as the cell process.
+    pub fn cell_process(&self) -> PathBuf {
+        self.root.join("bin/cell-process")
+    }
+
+    /// The session folder that new ones are made from.
+    pub fn template(&self) -> PathBuf {
+        self.root.join("template")
+    }
+
+    /// The evcxr commands that make the runtime available to the cells.
+    pub fn commands(&self) -> anyhow::Result<String> {
+        let manifest = self.root.join("cells/morceaux");
+        let manifest = manifest.to_str().context("its path is not UTF-8")?;
+        Ok(format!(
+            ":dep tokio = {}\n:dep morceaux = {{ path = {manifest:?} }}\n\
+             use morceaux::prelude::*;\nuse morceaux::print;",
+            tokio_dependency()?
+        ))
+    }
+
+    /// The versions of crates that everything is built for, as cargo's lock file.
+    pub fn lock_file(&self) -> &'static str {
+        LOCK
+    }
+
+    /// Whether everything in it has been built.
+    pub fn is_ready(&self) -> bool {
+        self.root.join("ready").exists()
+    }
+
+    /// Declares everything in it built.
+    pub fn set_ready(&self) -> anyhow::Result<()> {
+        write(&self.root.join("ready"), "")
+    }
+
+    /// Lets the links in `bin` lead to the running program.
+    pub fn link_program(&self) -> anyhow::Result<()> {
+        let program = std::env::current_exe().context("this program does not know its own path")?;
+        for link in [self.rustc_wrapper(), self.cell_process()] {
+            if std::fs::read_link(&link).is_ok_and(|target| target == program) {
+                continue;
+            }
+            let new = link.with_extension(format!("{}", std::process::id()));
+            create_dir(&self.root.join("bin"))?;
+            std::os::unix::fs::symlink(&program, &new)
+                .and_then(|()| std::fs::rename(&new, &link))
+                .with_context(|| format!("{} cannot be written", link.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the sources and builds the dylib.
+    pub fn build(&self, toolchain: &Toolchain) -> anyhow::Result<()> {
+        let source = self.root.join("source");
+        let _ = std::fs::remove_dir_all(&source);
+        create_dir(&source.join("runtime"))?;
+        RUNTIME
+            .extract(source.join("runtime"))
+            .with_context(|| format!("{} cannot be written", source.display()))?;
+        ensure!(WORKSPACE_MANIFEST.contains(WORKSPACE_MEMBERS), "the workspace has other members");
+        let manifest = WORKSPACE_MANIFEST.replace(WORKSPACE_MEMBERS, r#"members = ["runtime"]"#);
+        write(&source.join("Cargo.toml"), &manifest)?;
+        write(&source.join("Cargo.lock"), LOCK)?;
+        self.write_stubs()?;
+        self.write_cell_manifest()?;
+        self.run_cargo(&source, toolchain)
+    }
+
+    fn run_cargo(&self, source: &Path, toolchain: &Toolchain) -> anyhow::Result<()> {
+        let rpath = toolchain.target_libdir.display();
+        let status = Command::new("cargo")
+            .args(["rustc", "--quiet", "--release", "--package", "morceaux"])
+            .args(["--lib", "--crate-type", "dylib"])
+            .current_dir(source)
+            .env("CARGO_TARGET_DIR", self.root.join("build"))
+            .env(
+                "CARGO_ENCODED_RUSTFLAGS",
+                [
+                    "--cfg=tokio_unstable",
+                    "-Cprefer-dynamic",
+                    &format!("-Clink-arg=-Wl,-rpath,{rpath}"),
+                ]
+                .join("\x1f"),
+            )
+            .env_remove("CARGO_BUILD_TARGET")
+            .env_remove("RUSTC_WRAPPER")
+            .status()
+            .context("cargo cannot be started; install Rust from https://rustup.rs")?;
+        ensure!(
+            status.success() && self.dylib().exists(),
+            "the runtime could not be built; what is wrong is said above. A missing linker is \
+             installed with your system's C compiler (Debian: apt install gcc), crates that cannot \
+             be fetched need the network once"
+        );
+        Ok(())
+    }
+
+    fn write_stubs(&self) -> anyhow::Result<()> {
+        create_dir(&self.root.join("stubs"))?;
+        for package in SHARED_CRATES {
+            let path = match package {
+                "morceaux" => "morceaux_dylib".to_owned(),
+                other => format!("morceaux_dylib::__shared::{other}"),
+            };
+            let version = locked_version(package)?;
+            write(&self.stub(package, version), &format!("pub use {path}::*;\n"))?;
+        }
+        Ok(())
+    }
+
+    fn write_cell_manifest(&self) -> anyhow::Result<()> {
+        let folder = self.root.join("cells/morceaux");
+        create_dir(&folder)?;
+        let manifest = format!(
+            "[package]\nname = \"morceaux\"\nversion = \"{}\"\nedition = \"2024\"\n\n\
+             [lib]\npath = \"../../source/runtime/src/lib.rs\"\n\n\
+             [workspace]\n\n\
+             [dependencies]\ntokio = {}\nbytes = \"={}\"\n",
+            locked_version("morceaux")?,
+            tokio_dependency()?,
+            locked_version("bytes")?,
+        );
+        write(&folder.join("Cargo.toml"), &manifest)
+    }
+}
+
+/// What cells ask for as `tokio`: the dylib's version, with everything that is stable, so that
+/// inference sees it all.
+fn tokio_dependency() -> anyhow::Result<String> {
+    let version = locked_version("tokio")?;
+    Ok(format!(r#"{{ version = "={version}", features = ["full", "test-util"] }}"#))
+}
+
+/// The version of a package in this program's lock file.
+fn locked_version(package: &str) -> anyhow::Result<&'static str> {
+    let entry = format!("name = \"{package}\"\nversion = \"");
+    LOCK.split_once(&entry)
+        .and_then(|(_, rest)| rest.split('"').next())
+        .with_context(|| format!("{package} is not in the lock file"))
+}
+
+/// The Rust toolchain of the current folder.
+#[derive(Debug)]
+pub struct Toolchain {
+    /// What `rustc -vV` says: a dylib is only valid for exactly this compiler.
+    pub verbose_version: String,
+    /// Where the standard library's dylib lies.
+    pub target_libdir: PathBuf,
+}
+
+impl Toolchain {
+    /// Asks rustc.
+    ///
+    /// # Errors
+    /// Says what to install where something is missing.
+    pub fn find() -> anyhow::Result<Toolchain> {
+        let verbose_version = ask_rustc(&["-vV"])?;
+        let target_libdir = PathBuf::from(ask_rustc(&["--print", "target-libdir"])?.trim());
+        let sysroot = PathBuf::from(ask_rustc(&["--print", "sysroot"])?.trim());
+        if !sysroot.join("lib/rustlib/src/rust/library").is_dir() {
+            bail!(
+                "the standard library's source is missing, without which the types of variables \
+                 cannot be known; install it with: rustup component add rust-src"
+            );
+        }
+        Ok(Toolchain {
+            verbose_version,
+            target_libdir,
+        })
+    }
+
+    /// The name of the folder that belongs to it and to this program's sources.
+    fn folder_name(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(&self.verbose_version);
+        hash.update(WORKSPACE_MANIFEST);
+        hash.update(LOCK);
+        hash_folder(&RUNTIME, &mut hash);
+        hash.update(env!("CARGO_PKG_VERSION"));
+        let hash: String = hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        let release = self.verbose_version.lines().find_map(|line| line.strip_prefix("release: "));
+        format!("{}-{hash}", release.unwrap_or("rustc"))
+    }
+
+    /// The folders in which what belongs to it may lie, most wanted first.
+    pub fn candidates(&self) -> Vec<Prebuilt> {
+        let name = self.folder_name();
+        let root = |data: PathBuf| Prebuilt { root: data.join("morceaux/runtime").join(&name) };
+        data_folders().into_iter().map(root).collect()
+    }
+}
+
+fn hash_folder(folder: &Dir<'_>, hash: &mut Sha256) {
+    for file in folder.files() {
+        hash.update(file.path().as_os_str().as_encoded_bytes());
+        hash.update(file.contents());
+    }
+    folder.dirs().for_each(|folder| hash_folder(folder, hash));
+}
+
+/// The `share` beside the program's `bin`, then the user's own.
+fn data_folders() -> Vec<PathBuf> {
+    let beside = std::env::current_exe().ok().and_then(|program| {
+        let bin = program.parent()?;
+        let prefix = bin.parent()?;
+        (bin.file_name()? == "bin").then(|| prefix.join("share"))
+    });
+    beside.into_iter().chain(dirs::data_local_dir()).collect()
+}
+
+fn ask_rustc(args: &[&str]) -> anyhow::Result<String> {
+    let output = Command::new("rustc")
+        .args(args)
+        .output()
+        .context("rustc cannot be started; install Rust from https://rustup.rs")?;
+    ensure!(
+        output.status.success(),
+        "rustc failed: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn create_dir(path: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(path).with_context(|| format!("{} cannot be made", path.display()))
+}
+
+/// Writes a file unless it has this content, so that cargo sees no change where there is none.
+fn write(path: &Path, content: &str) -> anyhow::Result<()> {
+    let write = || -> io::Result<()> {
+        if std::fs::read(path).is_ok_and(|old| old == content.as_bytes()) {
+            return Ok(());
+        }
+        std::fs::write(path, content)
+    };
+    write().with_context(|| format!("{} cannot be written", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_workspace_can_be_reduced_to_the_runtime() {
+        assert!(WORKSPACE_MANIFEST.contains(WORKSPACE_MEMBERS));
+    }
+
+    #[test]
+    fn every_shared_crate_is_locked() {
+        for package in SHARED_CRATES {
+            assert!(locked_version(package).is_ok(), "{package}");
+        }
+        assert_eq!(locked_version("evcxr").ok(), Some("0.22.0"));
+    }
+}

@@ -1,0 +1,485 @@
+//! From the cell as the user wrote it to the source that evcxr gets. Pure.
+//!
+//! evcxr goes on to see the cell's `let`s as variables and its items as items. What changes is what
+//! stands in its statements, always within their lines:
+//!
+//! - a statement that awaits is waited for: `f().await` becomes `morceaux::block_on(async { f().await })`;
+//! - `?` ends the cell instead of returning from evcxr's function: `f()?` becomes
+//!   `morceaux::question_mark(f())`;
+//! - the last expression becomes a statement that shows its value;
+//! - a guard in front of the first statement tells the runtime which cell it is in.
+//!
+//! What stands in functions, closures and async blocks of the user's own stays as it is.
+
+use proc_macro2::{TokenStream, TokenTree};
+use syn::parse::{ParseStream, Parser};
+use syn::spanned::Spanned;
+use syn::visit::{self, Visit};
+use syn::{Attribute, Block, Expr, Macro, Pat, Stmt, Token};
+
+use crate::source_map::{Edit, SourceMap};
+use crate::wire::CellId;
+
+/// A cell that evcxr can run.
+#[derive(Debug)]
+pub struct Rewritten {
+    /// Both versions of the code.
+    pub map: SourceMap,
+    /// Whether it enters the runtime, and will report its end.
+    pub has_statements: bool,
+}
+
+/// Macros of the `join!` family, which await without the word.
+const AWAITING_MACROS: [&str; 4] = ["join", "try_join", "select", "select_biased"];
+
+/// Macros whose tokens are not code that runs where they stand.
+const QUOTING_MACROS: [&str; 4] = ["stringify", "quote", "quote_spanned", "macro_rules"];
+
+/// Macros that evaluate to nothing, or that cannot stand in an expression.
+const STATEMENT_MACROS: [&str; 10] = [
+    "print", "println", "eprint", "eprintln", "assert", "assert_eq", "assert_ne", "thread_local",
+    "lazy_static", "macro_rules",
+];
+
+/// Rewrites a cell. Code that is not valid Rust is passed on, so that rustc explains what is wrong.
+pub fn rewrite(code: &str, cell: CellId) -> Rewritten {
+    let start = start_of_code(code);
+    let guard = format!("let morceaux::cell_guard!() = morceaux::enter({cell}); ");
+    let (edits, has_statements) = match parse(&code[start..]) {
+        Ok(statements) => edits(&statements, start, guard),
+        Err(_) => (vec![insertion(start, guard)], true),
+    };
+    // Else the library keeps the text of every cell for as long as the thread lives.
+    proc_macro2::extra::invalidate_current_thread_spans();
+    Rewritten {
+        map: SourceMap::new(code, edits),
+        has_statements,
+    }
+}
+
+/// Where the Rust code of a cell begins: behind evcxr's leading commands, comments and blank lines.
+pub fn start_of_code(code: &str) -> usize {
+    let mut start = 0;
+    for line in code.split_inclusive('\n') {
+        let command = line.trim_start_matches(' ').starts_with(':') || line.starts_with('!');
+        if !command && !line.starts_with("//") && !line.trim().is_empty() {
+            break;
+        }
+        start += line.len();
+    }
+    start
+}
+
+/// Parses the Rust code of a cell.
+pub fn parse(code: &str) -> syn::Result<Vec<Stmt>> {
+    let statements = |input: ParseStream<'_>| {
+        input.call(Attribute::parse_inner)?;
+        Block::parse_within(input)
+    };
+    statements.parse_str(code)
+}
+
+fn insertion(offset: usize, inserted: String) -> Edit {
+    Edit {
+        offset,
+        removed: 0,
+        inserted,
+    }
+}
+
+/// The changes, and whether the cell has anything but items.
+fn edits(statements: &[Stmt], start: usize, guard: String) -> (Vec<Edit>, bool) {
+    let mut edits = Vec::new();
+    let first = statements.iter().find(|stmt| !matches!(stmt, Stmt::Item(_)));
+    if let Some(first) = first {
+        edits.push(insertion(start + first.span().byte_range().start, guard));
+    }
+    for (index, statement) in statements.iter().enumerate() {
+        let is_last = index + 1 == statements.len();
+        edits.extend(statement_edits(statement, is_last, start));
+    }
+    (edits, first.is_some())
+}
+
+fn statement_edits(statement: &Stmt, is_last: bool, start: usize) -> Vec<Edit> {
+    let mut scan = Scan::new(start);
+    let (range, shown, open_ended) = match statement {
+        Stmt::Item(_) => return Vec::new(),
+        Stmt::Local(local) => {
+            let Some(init) = &local.init else {
+                return Vec::new();
+            };
+            scan.visit_expr(&init.expr);
+            let awaits = scan.awaits;
+            if let Some((_, diverge)) = &init.diverge {
+                scan.visit_expr(diverge);
+            }
+            scan.awaits = awaits;
+            (init.expr.span().byte_range(), false, false)
+        }
+        Stmt::Expr(expr, semicolon) => {
+            scan.visit_expr(expr);
+            let open_ended = semicolon.is_none();
+            let shown = is_last && open_ended && has_value(expr);
+            (expr.span().byte_range(), shown, open_ended)
+        }
+        Stmt::Macro(stmt) => {
+            scan.visit_macro(&stmt.mac);
+            let open_ended = stmt.semi_token.is_none();
+            let shown = is_last && open_ended && !STATEMENT_MACROS.contains(&&*name(&stmt.mac));
+            (stmt.mac.span().byte_range(), shown, open_ended)
+        }
+    };
+    let (mut before, mut behind) = (String::new(), String::new());
+    if shown {
+        before.push_str("morceaux::show!(");
+    }
+    if scan.awaits {
+        before.push_str("morceaux::block_on(async { ");
+        behind.push_str(" })");
+    }
+    if shown {
+        behind.push(')');
+    }
+    // evcxr would show what does not end in a semicolon in its own way, which compiles it twice.
+    if open_ended && (is_last || scan.awaits) {
+        behind.push(';');
+    }
+    let mut edits = vec![insertion(start + range.start, before)];
+    edits.append(&mut scan.edits);
+    edits.push(insertion(start + range.end, behind));
+    edits.retain(|edit| edit.removed > 0 || !edit.inserted.is_empty());
+    edits
+}
+
+/// Whether an expression at the end of a cell can have a value worth showing.
+fn has_value(expr: &Expr) -> bool {
+    use syn::BinOp;
+    match expr {
+        Expr::Assign(_) | Expr::While(_) | Expr::ForLoop(_) | Expr::Return(_) => false,
+        Expr::Loop(expr) => {
+            let mut breaks = BreakWithValue(false);
+            breaks.visit_block(&expr.body);
+            breaks.0
+        }
+        Expr::Binary(expr) => !matches!(
+            expr.op,
+            BinOp::AddAssign(_)
+                | BinOp::SubAssign(_)
+                | BinOp::MulAssign(_)
+                | BinOp::DivAssign(_)
+                | BinOp::RemAssign(_)
+                | BinOp::BitXorAssign(_)
+                | BinOp::BitAndAssign(_)
+                | BinOp::BitOrAssign(_)
+                | BinOp::ShlAssign(_)
+                | BinOp::ShrAssign(_)
+        ),
+        Expr::Macro(expr) => !STATEMENT_MACROS.contains(&&*name(&expr.mac)),
+        _ => true,
+    }
+}
+
+struct BreakWithValue(bool);
+
+impl Visit<'_> for BreakWithValue {
+    fn visit_expr_break(&mut self, expr: &syn::ExprBreak) {
+        self.0 |= expr.expr.is_some();
+    }
+    fn visit_expr_closure(&mut self, _: &syn::ExprClosure) {}
+    fn visit_expr_async(&mut self, _: &syn::ExprAsync) {}
+    fn visit_item(&mut self, _: &syn::Item) {}
+    fn visit_macro(&mut self, mac: &Macro) {
+        // `select!` in a loop breaks with a value now and then; its handlers are expressions.
+        if let Some(exprs) = expressions(mac) {
+            exprs.iter().for_each(|expr| self.visit_expr(expr));
+        }
+    }
+}
+
+/// Looks through one statement for what belongs to the cell's own level.
+struct Scan {
+    /// Where the parsed text begins in the cell.
+    start: usize,
+    awaits: bool,
+    edits: Vec<Edit>,
+}
+
+impl Scan {
+    fn new(start: usize) -> Scan {
+        Scan {
+            start,
+            awaits: false,
+            edits: Vec::new(),
+        }
+    }
+}
+
+impl Visit<'_> for Scan {
+    fn visit_expr_await(&mut self, expr: &syn::ExprAwait) {
+        self.awaits = true;
+        visit::visit_expr_await(self, expr);
+    }
+
+    fn visit_expr_try(&mut self, expr: &syn::ExprTry) {
+        let operand = expr.expr.span().byte_range();
+        let before = "morceaux::question_mark(".to_owned();
+        self.edits.push(insertion(self.start + operand.start, before));
+        visit::visit_expr_try(self, expr);
+        self.edits.push(Edit {
+            offset: self.start + expr.question_token.span().byte_range().start,
+            removed: 1,
+            inserted: ")".to_owned(),
+        });
+    }
+
+    fn visit_macro(&mut self, mac: &Macro) {
+        let name = name(mac);
+        self.awaits |= AWAITING_MACROS.contains(&&*name);
+        if QUOTING_MACROS.contains(&&*name) {
+            return;
+        }
+        match expressions(mac) {
+            Some(exprs) => exprs.iter().for_each(|expr| self.visit_expr(expr)),
+            None => self.awaits |= mentions_await(mac.tokens.clone()),
+        }
+    }
+
+    // What these hold runs in a function of its own.
+    fn visit_expr_closure(&mut self, _: &syn::ExprClosure) {}
+    fn visit_expr_async(&mut self, _: &syn::ExprAsync) {}
+    fn visit_expr_const(&mut self, _: &syn::ExprConst) {}
+    fn visit_expr_try_block(&mut self, _: &syn::ExprTryBlock) {}
+    fn visit_item(&mut self, _: &syn::Item) {}
+}
+
+/// The last segment of a macro's path.
+fn name(mac: &Macro) -> String {
+    let last = mac.path.segments.last();
+    last.map(|segment| segment.ident.to_string()).unwrap_or_default()
+}
+
+/// The expressions that a macro is called with, if that is what its tokens are.
+fn expressions(mac: &Macro) -> Option<Vec<Expr>> {
+    if ["select", "select_biased"].contains(&&*name(mac)) {
+        return mac.parse_body_with(select_branches).ok();
+    }
+    mac.parse_body_with(arguments).ok()
+}
+
+/// `a, b, c`, or `a; n` as in `vec!`.
+fn arguments(input: ParseStream<'_>) -> syn::Result<Vec<Expr>> {
+    let mut exprs = Vec::new();
+    while !input.is_empty() {
+        exprs.push(input.parse()?);
+        if input.is_empty() {
+            break;
+        }
+        if input.peek(Token![;]) {
+            input.parse::<Token![;]>()?;
+        } else {
+            input.parse::<Token![,]>()?;
+        }
+    }
+    Ok(exprs)
+}
+
+/// The branches of tokio's and futures' `select!`, see
+/// <https://docs.rs/tokio/1/tokio/macro.select.html>.
+fn select_branches(input: ParseStream<'_>) -> syn::Result<Vec<Expr>> {
+    let mut exprs = Vec::new();
+    if input.peek(syn::Ident) && input.peek2(Token![;]) {
+        input.parse::<syn::Ident>()?;
+        input.parse::<Token![;]>()?;
+    }
+    while !input.is_empty() {
+        let last = if input.peek(Token![else]) {
+            input.parse::<Token![else]>()?;
+            true
+        } else if input.peek(syn::Ident) && input.peek2(Token![=>]) {
+            // futures' `complete` and `default`.
+            input.parse::<syn::Ident>()?;
+            false
+        } else {
+            Pat::parse_multi_with_leading_vert(input)?;
+            input.parse::<Token![=]>()?;
+            exprs.push(input.parse()?);
+            if input.peek(Token![,]) {
+                input.parse::<Token![,]>()?;
+                input.parse::<Token![if]>()?;
+                exprs.push(input.parse()?);
+            }
+            false
+        };
+        input.parse::<Token![=>]>()?;
+        exprs.push(handler(input)?);
+        if last {
+            break;
+        }
+    }
+    Ok(exprs)
+}
+
+/// What stands behind a `=>`: a block ends by itself, everything else at a comma.
+fn handler(input: ParseStream<'_>) -> syn::Result<Expr> {
+    let handler = Expr::parse_with_earlier_boundary_rule(input)?;
+    if input.peek(Token![,]) {
+        input.parse::<Token![,]>()?;
+    }
+    Ok(handler)
+}
+
+/// Whether tokens that are not expressions await outside async blocks of their own.
+fn mentions_await(tokens: TokenStream) -> bool {
+    let mut after_async = false;
+    for token in tokens {
+        match token {
+            TokenTree::Ident(ident) if ident == "async" => after_async = true,
+            TokenTree::Ident(ident) if ident == "move" => {}
+            TokenTree::Ident(ident) if ident == "await" => return true,
+            TokenTree::Group(group) => {
+                if !after_async && mentions_await(group.stream()) {
+                    return true;
+                }
+                after_async = false;
+            }
+            _ => after_async = false,
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rewritten cell 1 without its guard.
+    fn rewritten(code: &str) -> String {
+        let rewritten = rewrite(code, 1);
+        let text = rewritten.map.rewritten().to_owned();
+        assert_eq!(text.lines().count(), code.lines().count(), "{text}");
+        let guard = "let morceaux::cell_guard!() = morceaux::enter(1); ";
+        assert_eq!(text.contains(guard), rewritten.has_statements, "{text}");
+        text.replace(guard, "")
+    }
+
+    #[test]
+    fn a_let_that_awaits_stays_a_let() {
+        assert_eq!(
+            rewritten("let x: u8 = f(1).await;"),
+            "let x: u8 = morceaux::block_on(async { f(1).await });"
+        );
+        assert_eq!(
+            rewritten("let Some(x) = f().await else { panic!() };"),
+            "let Some(x) = morceaux::block_on(async { f().await }) else { panic!() };"
+        );
+    }
+
+    #[test]
+    fn the_last_expression_is_shown() {
+        assert_eq!(rewritten("let a = 1;\na + 1 // sum"), "let a = 1;\nmorceaux::show!(a + 1); // sum");
+        assert_eq!(
+            rewritten("f().await"),
+            "morceaux::show!(morceaux::block_on(async { f().await }));"
+        );
+        assert_eq!(rewritten("vec![1]"), "morceaux::show!(vec![1]);");
+        assert_eq!(rewritten("f();"), "f();");
+    }
+
+    #[test]
+    fn what_has_no_value_is_not_shown() {
+        assert_eq!(rewritten("x += 1"), "x += 1;");
+        assert_eq!(rewritten("println!()"), "println!();");
+        assert_eq!(
+            rewritten("while let Some(x) = r.recv().await { p(x) }"),
+            "morceaux::block_on(async { while let Some(x) = r.recv().await { p(x) } });"
+        );
+        assert_eq!(rewritten("loop { break; }"), "loop { break; };");
+        assert_eq!(rewritten("loop { break 7 }"), "morceaux::show!(loop { break 7 });");
+    }
+
+    #[test]
+    fn statements_in_the_middle_are_left_alone_unless_they_await() {
+        assert_eq!(rewritten("if a { b }\nc();"), "if a { b }\nc();");
+        assert_eq!(
+            rewritten("for x in y { x.await }\nc();"),
+            "morceaux::block_on(async { for x in y { x.await } });\nc();"
+        );
+    }
+
+    #[test]
+    fn awaits_are_found_in_macros() {
+        assert_eq!(
+            rewritten("println!(\"{}\", f().await);"),
+            "morceaux::block_on(async { println!(\"{}\", f().await) });"
+        );
+        assert_eq!(
+            rewritten("let (a, b) = tokio::join!(f(), g());"),
+            "let (a, b) = morceaux::block_on(async { tokio::join!(f(), g()) });"
+        );
+        assert_eq!(rewritten("let v = vec![async { x.await }];"), "let v = vec![async { x.await }];");
+        assert_eq!(rewritten("own!(x => async { y.await });"), "own!(x => async { y.await });");
+        assert_eq!(
+            rewritten("own!(x => y.await);"),
+            "morceaux::block_on(async { own!(x => y.await) });"
+        );
+    }
+
+    #[test]
+    fn select_in_a_loop_is_one_statement() {
+        let code = "loop { tokio::select! { biased; Some(x) = r.recv(), if x > 0 => { f(x)?; } _ = t.tick() => break, else => break } }";
+        assert_eq!(
+            rewritten(code),
+            format!(
+                "morceaux::block_on(async {{ {} }});",
+                code.replace("f(x)?", "morceaux::question_mark(f(x))")
+            )
+        );
+        let with_value = "loop { tokio::select! { x = r.recv() => break x, _ = t.tick() => {} } }";
+        assert!(rewritten(with_value).starts_with("morceaux::show!("));
+    }
+
+    #[test]
+    fn what_runs_elsewhere_is_left_alone() {
+        for code in [
+            "let h = tokio::spawn(async { f().await?; Ok(()) });",
+            "let c = |x: u8| f(x)?;",
+            "let c = async |x: u8| f(x).await;",
+            "async fn f() -> R { g().await? }",
+        ] {
+            assert_eq!(rewritten(code), code);
+        }
+    }
+
+    #[test]
+    fn a_question_mark_ends_the_cell() {
+        assert_eq!(
+            rewritten("let n = a()?.b(c?)?;"),
+            "let n = morceaux::question_mark(morceaux::question_mark(a()).b(morceaux::question_mark(c)));"
+        );
+        assert_eq!(
+            rewritten("let n = f().await?;"),
+            "let n = morceaux::block_on(async { morceaux::question_mark(f().await) });"
+        );
+    }
+
+    #[test]
+    fn commands_and_items_need_no_guard() {
+        let code = ":dep tokio-stream\n\n// note\nuse std::fmt;\nfn f() {}";
+        assert!(!rewrite(code, 1).has_statements);
+        assert_eq!(rewritten(code), code);
+        assert_eq!(rewritten(":vars"), ":vars");
+        assert!(rewrite(":dep x\nlet a = 1;", 1).map.rewritten().starts_with(":dep x\nlet morceaux::"));
+    }
+
+    #[test]
+    fn what_is_no_rust_is_passed_on() {
+        assert_eq!(rewritten("let x = ;"), "let x = ;");
+        assert_eq!(rewritten(""), "");
+    }
+
+    #[test]
+    fn inner_attributes_are_accepted() {
+        assert_eq!(rewritten("#![allow(unused)]\n1 + 1"), "#![allow(unused)]\nmorceaux::show!(1 + 1);");
+    }
+}

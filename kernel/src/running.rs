@@ -1,0 +1,110 @@
+//! The cell that runs, as far as those must know it who can stop it.
+
+use std::process::Child;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::wire::CellId;
+
+/// Shared by the worker thread, the relay and the control channel.
+#[derive(Debug, Default)]
+pub struct Running {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The cell that is being compiled or run.
+    cell: Option<CellId>,
+    /// Whether the cell process has entered it.
+    started: bool,
+    /// How often the stop button was pressed for it.
+    stops: u32,
+    /// Whether the cell process was ended for it.
+    killed: bool,
+    /// evcxr's handle on the present cell process.
+    process: Option<Arc<Mutex<Child>>>,
+}
+
+impl Running {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers the cell process, which evcxr replaces behind this same handle when it has ended.
+    pub fn set_process(&self, process: Arc<Mutex<Child>>) {
+        self.lock().process = Some(process);
+    }
+
+    /// The cell process has entered a cell.
+    pub fn set_started(&self, cell: CellId) {
+        let mut state = self.lock();
+        state.started |= state.cell == Some(cell);
+    }
+
+    /// Whether the running cell is to be stopped before it starts.
+    pub fn is_stopped(&self) -> bool {
+        self.lock().stops > 0
+    }
+
+    /// Whether the cell process was ended to stop the running cell.
+    pub fn is_killed(&self) -> bool {
+        self.lock().killed
+    }
+
+    /// A cell begins its way through the kernel.
+    pub fn begin(&self, cell: CellId) {
+        let mut state = self.lock();
+        state.cell = Some(cell);
+        state.started = false;
+        state.stops = 0;
+        state.killed = false;
+    }
+
+    /// It has been answered.
+    pub fn end(&self) {
+        self.lock().cell = None;
+    }
+
+    /// Whether there is such a cell.
+    pub fn is_busy(&self) -> bool {
+        self.lock().cell.is_some()
+    }
+
+    /// Notes a press of the stop button; returns the cell that it is for, and which press it is.
+    pub fn press_stop(&self) -> Option<(CellId, u32)> {
+        let mut state = self.lock();
+        let cell = state.cell?;
+        state.stops += 1;
+        Some((cell, state.stops))
+    }
+
+    /// Ends the cell process if it is still in this cell. What is being compiled is not in it yet,
+    /// and is stopped when it starts.
+    pub fn kill_cell(&self, cell: CellId) {
+        let mut state = self.lock();
+        if state.cell == Some(cell) && state.started {
+            state.killed = true;
+            kill(&state);
+        }
+    }
+
+    /// Ends the cell process, whatever it does.
+    pub fn kill(&self) {
+        kill(&self.lock());
+    }
+}
+
+fn kill(state: &State) {
+    let Some(process) = &state.process else {
+        return;
+    };
+    let mut process = process.lock().unwrap_or_else(PoisonError::into_inner);
+    // Once waited for, its number may be somebody else's.
+    if matches!(process.try_wait(), Ok(None))
+        && let Some(group) = i32::try_from(process.id()).ok().and_then(rustix::process::Pid::from_raw)
+    {
+        // It leads a group of its own: what cells have started in it ends with it.
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+}
+

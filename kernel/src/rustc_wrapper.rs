@@ -1,0 +1,191 @@
+//! The program as cargo's rustc wrapper, when cargo builds for a cell.
+//!
+//! cargo sees `tokio`, `bytes` and `morceaux` as ordinary crates and asks for them to be compiled.
+//! What is compiled instead re-exports what the prebuilt dylib contains, under the same name,
+//! metadata and output path; so there is one tokio in the cell process, whatever the cells depend
+//! on.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use crate::prebuilt::{Prebuilt, SHARED_CRATES};
+
+/// The name under which the program is linked to be started as the wrapper.
+pub const NAME: &str = "rustc-wrapper";
+
+/// evcxr's own name for this mode, which it wants when `:cache` is on.
+const EVCXRS_WRAPPER: &str = "EVCXR_RUSTC_WRAPPER";
+
+/// Set for the second start, in which evcxr's wrapper gets the arguments that ours has made.
+const DONE: &str = "MORCEAUX_WRAPPED";
+
+/// Whether cargo has started this program as the wrapper, and for which runtime.
+pub fn is_wanted() -> Option<Prebuilt> {
+    let program = PathBuf::from(std::env::args_os().next()?);
+    let evcxrs = std::env::var_os(EVCXRS_WRAPPER).is_some();
+    if !evcxrs && program.file_name()? != NAME {
+        return None;
+    }
+    Prebuilt::of_link(&program)
+}
+
+/// Runs rustc. Does not return if it can be started.
+pub fn run(prebuilt: &Prebuilt) -> ExitCode {
+    if std::env::var_os(DONE).is_some() {
+        evcxr::runtime_hook();
+    }
+    let package = |what: &str| std::env::var(format!("CARGO_PKG_{what}")).unwrap_or_default();
+    let mut args = std::env::args_os();
+    let program = args.next().unwrap_or_default();
+    let rustc = args.next().unwrap_or_default();
+    let args: Vec<OsString> = args.collect();
+    let args = match wrapped(prebuilt, args, &package("NAME"), &package("VERSION")) {
+        Ok(args) => args,
+        Err(message) => {
+            eprintln!("error: {message}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut command = if std::env::var_os(EVCXRS_WRAPPER).is_some() {
+        let mut command = Command::new(&program);
+        command.arg(&rustc).env(DONE, "1");
+        command
+    } else {
+        // Through PATH where it is a bare name, as rust-analyzer has it.
+        Command::new(&rustc)
+    };
+    let error = command.args(args).exec();
+    eprintln!("error: {} cannot be started: {error}", rustc.display());
+    ExitCode::FAILURE
+}
+
+/// The arguments with which rustc is really called.
+fn wrapped(
+    prebuilt: &Prebuilt,
+    mut args: Vec<OsString>,
+    package: &str,
+    version: &str,
+) -> Result<Vec<OsString>, String> {
+    // Build scripts and procedural macros run in the compiler: they have a tokio of their own.
+    let for_cell = args.iter().any(|arg| arg == "--target");
+    let Some(crate_name) = value_of(&args, "--crate-name").filter(|_| for_cell) else {
+        return Ok(args);
+    };
+    let crate_name = crate_name.to_owned();
+    if SHARED_CRATES.iter().any(|shared| crate_name == *shared) {
+        let stub = prebuilt.stub(package, version);
+        if stub.exists() {
+            replace_source(&mut args, &stub);
+            let dylib = prebuilt.dylib();
+            args.push("--extern".into());
+            args.push(join("morceaux_dylib=", dylib.as_os_str()));
+        } else if is_same_major(prebuilt, package, version) {
+            return Err(other_version(package, version));
+        }
+    }
+    let dependencies = prebuilt.dependencies();
+    args.push("-L".into());
+    args.push(join("dependency=", dependencies.as_os_str()));
+    if crate_name == "ctx" {
+        // The cell's library; evcxr moves it, so that a path relative to it would be wrong.
+        args.push("-C".into());
+        args.push(join("link-arg=-Wl,-rpath,", dependencies.as_os_str()));
+    }
+    Ok(args)
+}
+
+fn other_version(package: &str, version: &str) -> String {
+    format!(
+        "this cell wants {package} {version}, but all cells share the {package} of the kernel. \
+         Ask for a version that the kernel's satisfies, such as {package} = \"1\""
+    )
+}
+
+/// Whether the dylib has a version of the package that stands for all of the same major number.
+fn is_same_major(prebuilt: &Prebuilt, package: &str, version: &str) -> bool {
+    let major = version.split('.').next().unwrap_or_default();
+    let prefix = format!("{package}-{major}.");
+    let stubs = prebuilt.stub(package, version);
+    let stubs = stubs.parent().and_then(|folder| std::fs::read_dir(folder).ok());
+    stubs
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|stub| stub.file_name().to_string_lossy().starts_with(&prefix))
+}
+
+fn value_of<'a>(args: &'a [OsString], name: &str) -> Option<&'a OsStr> {
+    let at = args.iter().position(|arg| arg == name)?;
+    args.get(at + 1).map(OsString::as_os_str)
+}
+
+/// The source is the one argument that is a Rust file by itself.
+fn replace_source(args: &mut [OsString], source: &Path) {
+    for arg in args {
+        if Path::new(arg).extension().is_some_and(|extension| extension == "rs") {
+            *arg = source.as_os_str().to_owned();
+        }
+    }
+}
+
+fn join(prefix: &str, rest: &OsStr) -> OsString {
+    let mut joined = OsString::from(prefix);
+    joined.push(rest);
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prebuilt() -> (tempfile::TempDir, Prebuilt) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("stubs")).unwrap();
+        let prebuilt = Prebuilt::of_link(&folder.path().join("bin/rustc-wrapper")).unwrap();
+        std::fs::write(prebuilt.stub("tokio", "1.54.1"), "").unwrap();
+        (folder, prebuilt)
+    }
+
+    fn args(text: &str) -> Vec<OsString> {
+        text.split(' ').map(OsString::from).collect()
+    }
+
+    const TOKIO: &str = "--crate-name tokio --edition=2021 src/lib.rs --target x -C metadata=1";
+
+    #[test]
+    fn a_shared_crate_is_replaced() {
+        let (_folder, prebuilt) = prebuilt();
+        let args = wrapped(&prebuilt, args(TOKIO), "tokio", "1.54.1").unwrap();
+        assert_eq!(args[3], prebuilt.stub("tokio", "1.54.1").as_os_str());
+        assert!(args.contains(&join("morceaux_dylib=", prebuilt.dylib().as_os_str())));
+        assert!(args.contains(&"metadata=1".into()));
+    }
+
+    #[test]
+    fn another_version_of_it_is_an_error_and_another_major_one_a_crate_of_its_own() {
+        let (_folder, prebuilt) = prebuilt();
+        let error = wrapped(&prebuilt, args(TOKIO), "tokio", "1.40.0").unwrap_err();
+        assert!(error.contains("tokio 1.40.0"), "{error}");
+        let old = wrapped(&prebuilt, args(TOKIO), "tokio", "0.2.25").unwrap();
+        assert_eq!(old[3], "src/lib.rs");
+    }
+
+    #[test]
+    fn what_runs_in_the_compiler_is_left_alone() {
+        let (_folder, prebuilt) = prebuilt();
+        for untouched in ["-vV", "--crate-name tokio src/lib.rs", "--crate-name build_script build.rs"] {
+            let args = args(untouched);
+            assert_eq!(wrapped(&prebuilt, args.clone(), "tokio", "1.54.1").unwrap(), args);
+        }
+    }
+
+    #[test]
+    fn the_cells_library_finds_the_dylib() {
+        let (_folder, prebuilt) = prebuilt();
+        let args = wrapped(&prebuilt, args("--crate-name ctx src/lib.rs --target x"), "ctx", "1.0.0");
+        let rpath = join("link-arg=-Wl,-rpath,", prebuilt.dependencies().as_os_str());
+        assert!(args.unwrap().contains(&rpath));
+    }
+}

@@ -1,0 +1,111 @@
+//! The kernel process: binds the five sockets, starts a task for each, and ends them all.
+//!
+//! ```text
+//! shell ──> session ──> worker thread: rewrite, evcxr ──> cell process
+//! control ─────^  │                                            │ reports
+//!                 └── stop ──────────────────────────────────> │
+//! iopub <── relay <── output <── child <────────────────────────┘
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use jupyter_protocol::ConnectionInfo;
+use jupyter_zmq_client as zmq;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::bracket::Bracket;
+use crate::iopub::IoPub;
+use crate::relay::Relay;
+use crate::running::Running;
+use crate::session::Session;
+use crate::session_dir::{self, SessionDir};
+use crate::shell::Shell;
+use crate::{control, evaluator, stdin};
+
+/// How many reports of the cell process wait to be passed on before it does.
+const REPORTS: usize = 64;
+
+/// How long the session may take to end before the process ends all the same.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Runs the kernel until a client shuts it down.
+///
+/// # Errors
+/// Where the connection file cannot be read or a socket cannot be bound.
+pub fn run(connection_file: &Path) -> anyhow::Result<()> {
+    let connection = std::fs::read_to_string(connection_file)
+        .with_context(|| format!("{} cannot be read", connection_file.display()))?;
+    let connection: ConnectionInfo = serde_json::from_str(&connection)
+        .with_context(|| format!("{} is no connection file", connection_file.display()))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::builder()
+                .with_default_directive(tracing::Level::WARN.into())
+                .with_env_var("MORCEAUX_LOG")
+                .from_env_lossy(),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    let folder = SessionDir::choose()?;
+    // SAFETY: no thread has been started yet.
+    unsafe { evaluator::set_environment(&session_dir::cells(&folder)) };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(&connection, folder))?;
+    // The worker thread may be waiting for a compiler.
+    runtime.shutdown_background();
+    Ok(())
+}
+
+async fn serve(connection: &ConnectionInfo, folder: PathBuf) -> anyhow::Result<()> {
+    // A terminal's Ctrl-C reaches the whole group; the stop button comes as a message.
+    let mut ctrl_c = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+
+    let id = uuid::Uuid::new_v4().to_string();
+    let shell = zmq::create_kernel_shell_connection(connection, &id).await?;
+    let control = zmq::create_kernel_control_connection(connection, &id).await?;
+    let stdin = zmq::create_kernel_stdin_connection(connection, &id).await?;
+    let mut heartbeat = zmq::create_kernel_heartbeat_connection(connection).await?;
+    let iopub = IoPub::start(zmq::create_kernel_iopub_connection(connection, &id).await?);
+    iopub.starting().await;
+
+    let (event_tx, event_rx) = mpsc::channel(REPORTS);
+    let running = Arc::new(Running::default());
+    let instruction_tx = Relay::start(iopub.clone(), Arc::clone(&running), event_rx);
+    let session = Session::start(folder.clone(), running, instruction_tx, event_tx);
+    let bracket = Bracket::new(iopub.clone());
+
+    tokio::spawn(async move {
+        // Fails when a client sends something else than a heartbeat, and goes on with the next.
+        loop {
+            if let Err(error) = heartbeat.single_heartbeat().await {
+                tracing::debug!("no heartbeat: {error}");
+            }
+        }
+    });
+    tokio::spawn(stdin::serve(stdin));
+    tokio::spawn(async move { while ctrl_c.recv().await.is_some() {} });
+    let shell_side = Shell {
+        session: session.clone(),
+        iopub,
+        bracket: bracket.clone(),
+    };
+    shell_side.serve(shell);
+
+    tokio::select! {
+        () = control::serve(control, session.clone(), bracket) => {}
+        _ = terminate.recv() => {}
+    }
+    if tokio::time::timeout(SHUTDOWN_TIMEOUT, session.shut_down()).await.is_err() {
+        // The worker waits for a compiler; its folder goes all the same.
+        let _ = std::fs::remove_dir_all(&folder);
+    }
+    Ok(())
+}

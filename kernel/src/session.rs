@@ -1,0 +1,138 @@
+//! One notebook's session: evcxr on a thread of its own, the cell that runs, and how it is stopped.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use jupyter_protocol::{ExecutionCount, JupyterMessage};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::child::{Event, Orders};
+use crate::complete::{Completions, Inspection};
+use crate::error::CellError;
+use crate::relay::Instruction;
+use crate::running::Running;
+use crate::wire::Order;
+use crate::worker::{Request, Worker};
+
+/// How long a stopped cell may take to reach an await point before the cell process is ended.
+pub const GRACE: Duration = Duration::from_secs(5);
+
+/// A handle on the session. Clones are the same session.
+#[derive(Debug, Clone)]
+pub struct Session {
+    request_tx: std::sync::mpsc::Sender<Request>,
+    running: Arc<Running>,
+    orders: Orders,
+    cells: Arc<AtomicU64>,
+}
+
+impl Session {
+    /// Starts the thread that sets evcxr up and then runs cells. Returns at once.
+    ///
+    /// `folder` is where the session's folder is to be.
+    pub fn start(
+        folder: PathBuf,
+        running: Arc<Running>,
+        instruction_tx: mpsc::UnboundedSender<Instruction>,
+        event_tx: mpsc::Sender<Event>,
+    ) -> Session {
+        let orders = Orders::default();
+        let worker = Worker::new(
+            folder,
+            Arc::clone(&running),
+            orders.clone(),
+            instruction_tx,
+            event_tx,
+        );
+        let request_tx = worker.start();
+        Session {
+            request_tx,
+            running,
+            orders,
+            cells: Arc::new(AtomicU64::new(1)),
+        }
+    }
+
+    /// Runs a cell to its end. All of its output has gone out when this returns.
+    ///
+    /// # Errors
+    /// The way in which it failed.
+    pub async fn execute(
+        &self,
+        code: String,
+        parent: &JupyterMessage,
+        execution_count: ExecutionCount,
+    ) -> Result<(), CellError> {
+        let cell = self.cells.fetch_add(1, Ordering::Relaxed);
+        self.running.begin(cell);
+        let result = self
+            .ask(|reply_tx| Request::Execute {
+                cell,
+                code,
+                parent: Box::new(parent.clone()),
+                execution_count,
+                reply_tx,
+            })
+            .await
+            .unwrap_or_else(|| {
+                Err(CellError::Kernel {
+                    message: "the thread that runs the cells has ended; restart the kernel".to_owned(),
+                })
+            });
+        self.running.end();
+        result
+    }
+
+    /// Whether a cell is being compiled or run.
+    pub fn is_busy(&self) -> bool {
+        self.running.is_busy()
+    }
+
+    /// What may stand at a place of the code. Nothing while a cell runs: evcxr cannot do both.
+    pub async fn complete(&self, code: String, offset: usize) -> Option<Completions> {
+        if self.is_busy() {
+            return None;
+        }
+        self.ask(|reply_tx| Request::Complete { code, offset, reply_tx }).await?
+    }
+
+    /// What is known of what stands at a place of the code. Nothing while a cell runs.
+    pub async fn inspect(&self, code: String, offset: usize) -> Option<Inspection> {
+        if self.is_busy() {
+            return None;
+        }
+        self.ask(|reply_tx| Request::Inspect { code, offset, reply_tx }).await?
+    }
+
+    /// Stops the running cell at its await point; if it has none, a second call or the passing of
+    /// [`GRACE`] ends the cell process. Does nothing while nothing runs.
+    pub fn interrupt(&self) {
+        let Some((cell, press)) = self.running.press_stop() else {
+            return;
+        };
+        self.orders.send(Order::Interrupt { cell });
+        let running = Arc::clone(&self.running);
+        if press > 1 {
+            running.kill_cell(cell);
+            return;
+        }
+        tokio::spawn(async move {
+            tokio::time::sleep(GRACE).await;
+            running.kill_cell(cell);
+        });
+    }
+
+    /// Ends the cell process and removes the session's folder.
+    pub async fn shut_down(&self) {
+        self.running.kill();
+        self.ask(|reply_tx| Request::ShutDown { reply_tx }).await;
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Option<T> {
+        let (reply_tx, reply_rx) = oneshot::channel();
+        self.request_tx.send(request(reply_tx)).ok()?;
+        reply_rx.await.ok()
+    }
+}
