@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jupyter_protocol::{JupyterMessage, JupyterMessageContent, Status};
+use jupyter_protocol::{JupyterMessage, JupyterMessageContent, Status, UnknownMessage};
 use jupyter_zmq_client::RouterSendConnection;
+use serde_json::{Value, json};
 
 use crate::iopub::IoPub;
 
@@ -35,7 +36,11 @@ impl Bracket {
         reply(request, reply_connection, answer.await).await;
         self.iopub.status(Status::idle(), request).await;
         // Front ends show the last status that they have got, and a cell may still run.
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let running = self
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         if let Some(cell) = running {
             self.iopub.status(Status::busy(), &cell).await;
         }
@@ -59,6 +64,20 @@ impl Bracket {
     fn set_running(&self, request: Option<JupyterMessage>) {
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = request;
     }
+}
+
+/// The answer to a request that this kernel, or this channel, does not know.
+pub fn unknown(request_type: &str) -> JupyterMessageContent {
+    UnknownMessage {
+        msg_type: request_type.to_owned(),
+        content: Value::Null,
+    }
+    .reply(json!({
+        "status": "error",
+        "ename": "UnknownRequest",
+        "evalue": format!("this kernel does not know {request_type} on this channel"),
+        "traceback": [],
+    }))
 }
 
 async fn reply(

@@ -72,7 +72,9 @@ fn taken_by_hook(fd: i32, bytes: *const c_void, length: usize) -> bool {
     (fd == 1 || fd == 2)
         && length > 0
         && !IN_FORKED_CHILD.load(std::sync::atomic::Ordering::Relaxed)
-        && WRITE_HOOK.get().is_some_and(|hook| hook(fd, bytes.cast(), length))
+        && WRITE_HOOK
+            .get()
+            .is_some_and(|hook| hook(fd, bytes.cast(), length))
 }
 
 /// As `write(2)`.

@@ -25,7 +25,11 @@ pub struct Inspection {
 /// Completes code at a byte.
 pub fn complete(context: &mut CommandContext, code: &str, offset: usize) -> Option<Completions> {
     let found = context.completions(code, offset).ok()?;
-    let mut matches: Vec<String> = found.completions.into_iter().map(|found| found.code).collect();
+    let mut matches: Vec<String> = found
+        .completions
+        .into_iter()
+        .map(|found| found.code)
+        .collect();
     matches.sort();
     matches.dedup();
     Some(Completions {
@@ -52,7 +56,9 @@ fn end_of_name(code: &str, offset: usize) -> usize {
 
 /// The byte of an offset that the protocol gives in characters.
 pub fn byte_offset(code: &str, characters: usize) -> usize {
-    code.char_indices().nth(characters).map_or(code.len(), |(byte, _)| byte)
+    code.char_indices()
+        .nth(characters)
+        .map_or(code.len(), |(byte, _)| byte)
 }
 
 /// The offset in characters, which the protocol wants, of a byte.

@@ -1,12 +1,9 @@
 //! The control channel: what must be heard while a cell runs.
 
-use jupyter_protocol::{
-    InterruptReply, JupyterMessageContent, ReplyStatus, ShutdownReply,
-};
+use jupyter_protocol::{InterruptReply, JupyterMessageContent, ReplyStatus, ShutdownReply};
 use jupyter_zmq_client::KernelControlConnection;
-use serde_json::json;
 
-use crate::bracket::Bracket;
+use crate::bracket::{self, Bracket};
 use crate::session::Session;
 use crate::{kernel_info, receive};
 
@@ -30,18 +27,17 @@ pub async fn serve(connection: KernelControlConnection, session: Session, bracke
                 .into()
             }
             JupyterMessageContent::KernelInfoRequest(_) => kernel_info::reply().into(),
-            JupyterMessageContent::UnknownMessage(message) => message.reply(json!({
-                "status": "error",
-                "ename": "UnknownRequest",
-                "evalue": format!("this kernel does not know {}", message.msg_type),
-                "traceback": [],
-            })),
+            other if other.message_type().ends_with("_request") => {
+                bracket::unknown(other.message_type())
+            }
             other => {
-                tracing::warn!("not a request of the control channel: {}", other.message_type());
+                tracing::warn!("not a request: {}", other.message_type());
                 continue;
             }
         };
-        bracket.answer(&request, &mut reply_connection, async { answer }).await;
+        bracket
+            .answer(&request, &mut reply_connection, async { answer })
+            .await;
         if ends {
             return;
         }

@@ -14,7 +14,10 @@ pub fn headline(name: &str, message: &str) -> String {
 
 /// The errors of a cell that does not compile, as rustc shows them, at the user's own places.
 pub fn compile_error(errors: &[CompilationError], map: &SourceMap) -> CellError {
-    let summary = errors.first().map(CompilationError::message).unwrap_or_default();
+    let summary = errors
+        .first()
+        .map(CompilationError::message)
+        .unwrap_or_default();
     let rendered: Vec<String> = errors.iter().map(|error| render(error, map)).collect();
     CellError::Compile {
         summary,
@@ -43,12 +46,17 @@ fn render(error: &CompilationError, map: &SourceMap) -> String {
             };
             // A span without words of its own carries the message again.
             let label = spanned.label.trim_start_matches("error: ");
-            Some(kind.span(start..end.max(start)).label((label != message).then_some(label)))
+            Some(
+                kind.span(start..end.max(start))
+                    .label((label != message).then_some(label)),
+            )
         })
         .collect();
     let mut group = Group::with_title(title);
     if !annotations.is_empty() {
-        let snippet = Snippet::source(map.original()).path("cell").annotations(annotations);
+        let snippet = Snippet::source(map.original())
+            .path("cell")
+            .annotations(annotations);
         group = group.element(snippet);
     }
     let notes = notes(error);
@@ -57,8 +65,7 @@ fn render(error: &CompilationError, map: &SourceMap) -> String {
     }
     let mut rendered = Renderer::styled()
         .decor_style(DecorStyle::Ascii)
-        .render(&[group])
-        .to_string();
+        .render(&[group]);
     if let Some(code) = error.code().filter(|code| code.starts_with('E')) {
         rendered.push_str(&format!(
             "\nMore about this error: https://doc.rust-lang.org/error_codes/{code}.html"
@@ -107,8 +114,14 @@ mod tests {
     #[test]
     fn a_panics_line_is_found_where_it_is_unambiguous() {
         let generated = "fn x() {\nlet a = 1;\na.b();\n}\n";
-        assert_eq!(line_of_cell(generated, 3, "guard(); let a = 1;\na.b();"), Some(2));
-        assert_eq!(line_of_cell(generated, 2, "guard(); let a = 1;\na.b();"), Some(1));
+        assert_eq!(
+            line_of_cell(generated, 3, "guard(); let a = 1;\na.b();"),
+            Some(2)
+        );
+        assert_eq!(
+            line_of_cell(generated, 2, "guard(); let a = 1;\na.b();"),
+            Some(1)
+        );
         assert_eq!(line_of_cell(generated, 3, "a.b();\na.b();"), None);
         assert_eq!(line_of_cell(generated, 9, "a.b();"), None);
     }

@@ -101,6 +101,8 @@ impl CellError {
         };
         let mut lines = detail.lines();
         let first = diagnostics::headline(self.name(), lines.next().unwrap_or_default());
-        std::iter::once(first).chain(lines.map(str::to_owned)).collect()
+        std::iter::once(first)
+            .chain(lines.map(str::to_owned))
+            .collect()
     }
 }

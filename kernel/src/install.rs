@@ -76,7 +76,10 @@ pub fn install(target: &Target) -> anyhow::Result<()> {
     copy_program(&places.program)?;
     // The installed program builds, so that what it builds lies beside it.
     let status = Command::new(&places.program).arg("prepare").status()?;
-    ensure!(status.success(), "the runtime is not built; what is wrong is said above");
+    ensure!(
+        status.success(),
+        "the runtime is not built; what is wrong is said above"
+    );
     write_kernelspec(&places)?;
     println!("program:    {}", places.program.display());
     println!("kernelspec: {}", places.kernelspec.display());
@@ -89,22 +92,19 @@ pub fn install(target: &Target) -> anyhow::Result<()> {
 /// Where something cannot be removed.
 pub fn uninstall(target: &Target) -> anyhow::Result<()> {
     let places = Places::of(target)?;
-    let not_found = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-    for folder in [&places.kernelspec, &places.runtime] {
-        match fs::remove_dir_all(folder) {
-            Err(error) if !not_found(&error) => {
-                return Err(error).context(format!("{} cannot be removed", folder.display()));
-            }
-            Err(_) => {}
-            Ok(()) => println!("removed {}", folder.display()),
+    remove(&places.kernelspec, |path| fs::remove_dir_all(path))?;
+    remove(&places.runtime, |path| fs::remove_dir_all(path))?;
+    remove(&places.program, |path| fs::remove_file(path))
+}
+
+fn remove(path: &Path, remover: fn(&Path) -> io::Result<()>) -> anyhow::Result<()> {
+    match remover(path) {
+        Ok(()) => println!("removed {}", path.display()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => {
+            return Err(error).context(format!("{} cannot be removed", path.display()));
         }
     }
-    if let Err(error) = fs::remove_file(&places.program)
-        && !not_found(&error)
-    {
-        return Err(error).context(format!("{} cannot be removed", places.program.display()));
-    }
-    println!("removed {}", places.program.display());
     Ok(())
 }
 
@@ -122,12 +122,18 @@ fn copy_program(to: &Path) -> anyhow::Result<()> {
         fs::rename(&new, to)
     };
     copy().with_context(|| {
-        format!("{} cannot be written; choose another folder with --prefix", to.display())
+        format!(
+            "{} cannot be written; choose another folder with --prefix",
+            to.display()
+        )
     })
 }
 
 fn write_kernelspec(places: &Places) -> anyhow::Result<()> {
-    let program = places.program.to_str().context("the program's path is not UTF-8")?;
+    let program = places
+        .program
+        .to_str()
+        .context("the program's path is not UTF-8")?;
     let kernelspec = json!({
         "argv": [program, "run", "{connection_file}"],
         "display_name": "Rust (async)",

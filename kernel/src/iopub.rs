@@ -32,7 +32,8 @@ impl IoPub {
 
     /// Sends content as a child of the request that caused it.
     pub async fn send(&self, content: impl Into<JupyterMessageContent>, parent: &JupyterMessage) {
-        self.send_message(JupyterMessage::new(content, Some(parent))).await;
+        self.send_message(JupyterMessage::new(content, Some(parent)))
+            .await;
     }
 
     /// Sends the kernel's status as a child of the request that changed it.
@@ -42,7 +43,8 @@ impl IoPub {
 
     /// Sends the first message, which has no parent.
     pub async fn starting(&self) {
-        self.send_message(JupyterMessage::new(Status::starting(), None)).await;
+        self.send_message(JupyterMessage::new(Status::starting(), None))
+            .await;
     }
 
     async fn send_message(&self, message: JupyterMessage) {

@@ -36,10 +36,10 @@ fn open_brackets(code: &str) -> Brackets {
             TokenKind::OpenParen => open.push(TokenKind::CloseParen),
             TokenKind::OpenBrace => open.push(TokenKind::CloseBrace),
             TokenKind::OpenBracket => open.push(TokenKind::CloseBracket),
-            TokenKind::CloseParen | TokenKind::CloseBrace | TokenKind::CloseBracket => {
-                if open.pop() != Some(token.kind) {
-                    return Brackets::Wrong;
-                }
+            TokenKind::CloseParen | TokenKind::CloseBrace | TokenKind::CloseBracket
+                if open.pop() != Some(token.kind) =>
+            {
+                return Brackets::Wrong;
             }
             TokenKind::BlockComment {
                 terminated: false, ..

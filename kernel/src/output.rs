@@ -119,7 +119,11 @@ impl CellOutput {
             };
             let representation = (mime_type.clone(), content.to_owned());
             let rest = rest.to_owned();
-            if self.bundle.iter().any(|(known, _)| *known == representation.0) {
+            if self
+                .bundle
+                .iter()
+                .any(|(known, _)| *known == representation.0)
+            {
                 self.close_bundle();
             }
             self.bundle.push(representation);
@@ -150,10 +154,18 @@ impl CellOutput {
         self.close_bundle();
         let crowded = self.pieces.len() >= MAX_PIECES;
         let candidates = if crowded { self.pieces.len() } else { 1 };
-        let same_stream = self.pieces.iter_mut().rev().take(candidates).find_map(|piece| match piece {
-            Output::Text { stream: of_piece, text } if *of_piece == stream => Some(text),
-            _ => None,
-        });
+        let same_stream =
+            self.pieces
+                .iter_mut()
+                .rev()
+                .take(candidates)
+                .find_map(|piece| match piece {
+                    Output::Text {
+                        stream: of_piece,
+                        text,
+                    } if *of_piece == stream => Some(text),
+                    _ => None,
+                });
         match same_stream {
             Some(last) => last.push_str(&text),
             None => self.pieces.push(Output::Text { stream, text }),
@@ -183,7 +195,10 @@ fn end_of_block(held: &str) -> Option<(&str, &str)> {
     for line in held.split_inclusive('\n') {
         if line.strip_suffix('\n')? == END {
             let content = &held[..start];
-            return Some((content.strip_suffix('\n').unwrap_or(content), &held[start + line.len()..]));
+            return Some((
+                content.strip_suffix('\n').unwrap_or(content),
+                &held[start + line.len()..],
+            ));
         }
         start += line.len();
     }
@@ -243,21 +258,31 @@ mod tests {
 
     fn stdout(text: &str) -> Output {
         let text = text.to_owned();
-        Output::Text { stream: Stream::Stdout, text }
+        Output::Text {
+            stream: Stream::Stdout,
+            text,
+        }
     }
 
     fn display(representations: &[(&str, &str)]) -> Output {
-        Output::Display { bundle: bundle(representations), id: None, update: false }
+        Output::Display {
+            bundle: bundle(representations),
+            id: None,
+            update: false,
+        }
     }
 
     fn bundle(representations: &[(&str, &str)]) -> Bundle {
-        let owned = |(mime_type, content): &(&str, &str)| ((*mime_type).to_owned(), (*content).to_owned());
+        let owned =
+            |(mime_type, content): &(&str, &str)| ((*mime_type).to_owned(), (*content).to_owned());
         representations.iter().map(owned).collect()
     }
 
     fn written(parts: &[&str]) -> Vec<Output> {
         let mut cell = CellOutput::default();
-        parts.iter().for_each(|part| cell.write(Stream::Stdout, part.as_bytes()));
+        parts
+            .iter()
+            .for_each(|part| cell.write(Stream::Stdout, part.as_bytes()));
         cell.take(true)
     }
 
@@ -284,11 +309,19 @@ mod tests {
 
     #[test]
     fn a_block_is_shown_where_it_stands() {
-        let expected = [stdout("a"), display(&[("text/html", "<b>\nhi</b>")]), stdout("b")];
+        let expected = [
+            stdout("a"),
+            display(&[("text/html", "<b>\nhi</b>")]),
+            stdout("b"),
+        ];
         assert_eq!(written(&[&format!("a{PLOT}b")]), expected);
         for split in 0..PLOT.len() {
             let (left, right) = PLOT.split_at(split);
-            assert_eq!(written(&["a", left, right, "b"]), expected, "split at {split}");
+            assert_eq!(
+                written(&["a", left, right, "b"]),
+                expected,
+                "split at {split}"
+            );
         }
     }
 
@@ -306,7 +339,10 @@ mod tests {
             written(&["EVCXR_BEGIN_CONTENT text/html\nhi\n"]),
             [stdout("EVCXR_BEGIN_CONTENT text/html\nhi\n")]
         );
-        assert_eq!(written(&["EVCXR_END_CONTENT\n"]), [stdout("EVCXR_END_CONTENT\n")]);
+        assert_eq!(
+            written(&["EVCXR_END_CONTENT\n"]),
+            [stdout("EVCXR_END_CONTENT\n")]
+        );
     }
 
     #[test]
@@ -318,7 +354,13 @@ mod tests {
         cell.write(Stream::Stdout, PLOT.as_bytes());
         let outputs = cell.take(false);
         let bundle = bundle(&[("text/html", "<b>\nhi</b>")]);
-        assert_eq!(outputs, [Output::Result { bundle }, display(&[("text/html", "<b>\nhi</b>")])]);
+        assert_eq!(
+            outputs,
+            [
+                Output::Result { bundle },
+                display(&[("text/html", "<b>\nhi</b>")])
+            ]
+        );
     }
 
     #[test]
@@ -334,7 +376,10 @@ mod tests {
         let text: String = outputs
             .iter()
             .filter_map(|output| match output {
-                Output::Text { stream: Stream::Stderr, text } => Some(text.as_str()),
+                Output::Text {
+                    stream: Stream::Stderr,
+                    text,
+                } => Some(text.as_str()),
                 _ => None,
             })
             .collect();

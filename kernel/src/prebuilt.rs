@@ -53,7 +53,9 @@ impl Prebuilt {
 
     /// The source that stands in for a package that the dylib contains, if it does.
     pub fn stub(&self, package: &str, version: &str) -> PathBuf {
-        self.root.join("stubs").join(format!("{package}-{version}.rs"))
+        self.root
+            .join("stubs")
+            .join(format!("{package}-{version}.rs"))
     }
 
     /// This program as the rustc wrapper.
@@ -121,7 +123,10 @@ impl Prebuilt {
         RUNTIME
             .extract(source.join("runtime"))
             .with_context(|| format!("{} cannot be written", source.display()))?;
-        ensure!(WORKSPACE_MANIFEST.contains(WORKSPACE_MEMBERS), "the workspace has other members");
+        ensure!(
+            WORKSPACE_MANIFEST.contains(WORKSPACE_MEMBERS),
+            "the workspace has other members"
+        );
         let manifest = WORKSPACE_MANIFEST.replace(WORKSPACE_MEMBERS, r#"members = ["runtime"]"#);
         write(&source.join("Cargo.toml"), &manifest)?;
         write(&source.join("Cargo.lock"), LOCK)?;
@@ -167,7 +172,10 @@ impl Prebuilt {
                 other => format!("morceaux_dylib::__shared::{other}"),
             };
             let version = locked_version(package)?;
-            write(&self.stub(package, version), &format!("pub use {path}::*;\n"))?;
+            write(
+                &self.stub(package, version),
+                &format!("pub use {path}::*;\n"),
+            )?;
         }
         Ok(())
     }
@@ -192,7 +200,9 @@ impl Prebuilt {
 /// inference sees it all.
 fn tokio_dependency() -> anyhow::Result<String> {
     let version = locked_version("tokio")?;
-    Ok(format!(r#"{{ version = "={version}", features = ["full", "test-util"] }}"#))
+    Ok(format!(
+        r#"{{ version = "={version}", features = ["full", "test-util"] }}"#
+    ))
 }
 
 /// The version of a package in this program's lock file.
@@ -241,15 +251,23 @@ impl Toolchain {
         hash.update(LOCK);
         hash_folder(&RUNTIME, &mut hash);
         hash.update(env!("CARGO_PKG_VERSION"));
-        let hash: String = hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-        let release = self.verbose_version.lines().find_map(|line| line.strip_prefix("release: "));
+        let hash: String = hash.finalize()[..8]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let release = self
+            .verbose_version
+            .lines()
+            .find_map(|line| line.strip_prefix("release: "));
         format!("{}-{hash}", release.unwrap_or("rustc"))
     }
 
     /// The folders in which what belongs to it may lie, most wanted first.
     pub fn candidates(&self) -> Vec<Prebuilt> {
         let name = self.folder_name();
-        let root = |data: PathBuf| Prebuilt { root: data.join("morceaux/runtime").join(&name) };
+        let root = |data: PathBuf| Prebuilt {
+            root: data.join("morceaux/runtime").join(&name),
+        };
         data_folders().into_iter().map(root).collect()
     }
 }

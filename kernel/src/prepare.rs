@@ -15,7 +15,10 @@ use crate::session_dir::SessionDir;
 /// # Errors
 /// Where the toolchain is incomplete.
 pub fn find() -> anyhow::Result<Option<Prebuilt>> {
-    let ready = Toolchain::find()?.candidates().into_iter().find(Prebuilt::is_ready);
+    let ready = Toolchain::find()?
+        .candidates()
+        .into_iter()
+        .find(Prebuilt::is_ready);
     if let Some(prebuilt) = &ready {
         prebuilt.link_program()?;
     }
@@ -54,7 +57,8 @@ fn lock(prebuilt: &Prebuilt) -> anyhow::Result<File> {
     let file = fs::create_dir_all(folder)
         .and_then(|()| File::create(&path))
         .with_context(|| format!("{} cannot be written", path.display()))?;
-    file.lock().with_context(|| format!("{} cannot be locked", path.display()))?;
+    file.lock()
+        .with_context(|| format!("{} cannot be locked", path.display()))?;
     Ok(file)
 }
 
@@ -100,7 +104,9 @@ fn remove_cells_own(folder: &Path) -> anyhow::Result<()> {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let own = name == "incremental"
-            || ["ctx", "libctx", "code_", "libcode_"].iter().any(|own| name.starts_with(own));
+            || ["ctx", "libctx", "code_", "libcode_"]
+                .iter()
+                .any(|own| name.starts_with(own));
         match (entry.file_type()?.is_dir(), own) {
             (true, true) => fs::remove_dir_all(entry.path())?,
             (true, false) => remove_cells_own(&entry.path())?,

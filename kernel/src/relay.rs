@@ -4,13 +4,13 @@
 //! all that it has written has gone out. Text is sent at once when a cell has been quiet, and
 //! collected for a moment when it is not: front ends drop messages that come by the thousand.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jupyter_protocol::{
-    DisplayData, ExecuteResult, ExecutionCount, JupyterMessage, JupyterMessageContent, Media, Stdio,
-    StreamContent, Transient, UpdateDisplayData,
+    DisplayData, ExecuteResult, ExecutionCount, JupyterMessage, JupyterMessageContent, Media,
+    Stdio, StreamContent, Transient, UpdateDisplayData,
 };
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
@@ -77,7 +77,9 @@ pub struct Relay {
     /// Every cell of the session: a task may print for as long as the session lives.
     cells: HashMap<CellId, Cell>,
     last: CellId,
-    /// When collected text is sent.
+    /// The cells whose text is being collected.
+    collecting: BTreeSet<CellId>,
+    /// When it is sent.
     due: Option<Instant>,
 }
 
@@ -94,6 +96,7 @@ impl Relay {
             running,
             cells: HashMap::new(),
             last: NO_CELL,
+            collecting: BTreeSet::new(),
             due: None,
         };
         tokio::spawn(async move {
@@ -167,7 +170,8 @@ impl Relay {
                 update,
             } => {
                 let id = Some(id);
-                self.show(cell, Output::Display { bundle, id, update }).await;
+                self.show(cell, Output::Display { bundle, id, update })
+                    .await;
             }
             Report::Result { cell, bundle } => self.show(cell, Output::Result { bundle }).await,
             Report::ResultTextBegin { cell } => self.set_result(cell, true),
@@ -191,6 +195,7 @@ impl Relay {
         if quiet || state.output.bytes_waiting() >= MAX_COLLECTED_BYTES {
             self.send(cell, false).await;
         } else {
+            self.collecting.insert(cell);
             self.due.get_or_insert_with(|| Instant::now() + COLLECT);
         }
     }
@@ -224,7 +229,7 @@ impl Relay {
 
     async fn send_collected(&mut self) {
         self.due = None;
-        for cell in self.cells.keys().copied().collect::<Vec<_>>() {
+        for cell in std::mem::take(&mut self.collecting) {
             self.send(cell, false).await;
         }
     }
@@ -261,10 +266,20 @@ fn content(output: Output, execution_count: ExecutionCount) -> Option<JupyterMes
             let transient = Transient { display_id: id };
             let metadata = Map::new();
             if update {
-                UpdateDisplayData { data, metadata, transient }.into()
+                UpdateDisplayData {
+                    data,
+                    metadata,
+                    transient,
+                }
+                .into()
             } else {
                 let transient = Some(transient);
-                DisplayData { data, metadata, transient }.into()
+                DisplayData {
+                    data,
+                    metadata,
+                    transient,
+                }
+                .into()
             }
         }
         Output::Result { bundle } => ExecuteResult::new(execution_count, media(bundle)?).into(),

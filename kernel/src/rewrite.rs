@@ -37,8 +37,16 @@ const QUOTING_MACROS: [&str; 4] = ["stringify", "quote", "quote_spanned", "macro
 
 /// Macros that evaluate to nothing, or that cannot stand in an expression.
 const STATEMENT_MACROS: [&str; 10] = [
-    "print", "println", "eprint", "eprintln", "assert", "assert_eq", "assert_ne", "thread_local",
-    "lazy_static", "macro_rules",
+    "print",
+    "println",
+    "eprint",
+    "eprintln",
+    "assert",
+    "assert_eq",
+    "assert_ne",
+    "thread_local",
+    "lazy_static",
+    "macro_rules",
 ];
 
 /// Rewrites a cell. Code that is not valid Rust is passed on, so that rustc explains what is wrong.
@@ -90,7 +98,9 @@ fn insertion(offset: usize, inserted: String) -> Edit {
 /// The changes, and whether the cell has anything but items.
 fn edits(statements: &[Stmt], start: usize, guard: String) -> (Vec<Edit>, bool) {
     let mut edits = Vec::new();
-    let first = statements.iter().find(|stmt| !matches!(stmt, Stmt::Item(_)));
+    let first = statements
+        .iter()
+        .find(|stmt| !matches!(stmt, Stmt::Item(_)));
     if let Some(first) = first {
         edits.push(insertion(start + first.span().byte_range().start, guard));
     }
@@ -224,7 +234,8 @@ impl Visit<'_> for Scan {
     fn visit_expr_try(&mut self, expr: &syn::ExprTry) {
         let operand = expr.expr.span().byte_range();
         let before = "morceaux::question_mark(".to_owned();
-        self.edits.push(insertion(self.start + operand.start, before));
+        self.edits
+            .push(insertion(self.start + operand.start, before));
         visit::visit_expr_try(self, expr);
         self.edits.push(Edit {
             offset: self.start + expr.question_token.span().byte_range().start,
@@ -256,7 +267,8 @@ impl Visit<'_> for Scan {
 /// The last segment of a macro's path.
 fn name(mac: &Macro) -> String {
     let last = mac.path.segments.last();
-    last.map(|segment| segment.ident.to_string()).unwrap_or_default()
+    last.map(|segment| segment.ident.to_string())
+        .unwrap_or_default()
 }
 
 /// The expressions that a macro is called with, if that is what its tokens are.
@@ -377,7 +389,10 @@ mod tests {
 
     #[test]
     fn the_last_expression_is_shown() {
-        assert_eq!(rewritten("let a = 1;\na + 1 // sum"), "let a = 1;\nmorceaux::show!(a + 1); // sum");
+        assert_eq!(
+            rewritten("let a = 1;\na + 1 // sum"),
+            "let a = 1;\nmorceaux::show!(a + 1); // sum"
+        );
         assert_eq!(
             rewritten("f().await"),
             "morceaux::show!(morceaux::block_on(async { f().await }));"
@@ -395,7 +410,10 @@ mod tests {
             "morceaux::block_on(async { while let Some(x) = r.recv().await { p(x) } });"
         );
         assert_eq!(rewritten("loop { break; }"), "loop { break; };");
-        assert_eq!(rewritten("loop { break 7 }"), "morceaux::show!(loop { break 7 });");
+        assert_eq!(
+            rewritten("loop { break 7 }"),
+            "morceaux::show!(loop { break 7 });"
+        );
     }
 
     #[test]
@@ -417,8 +435,14 @@ mod tests {
             rewritten("let (a, b) = tokio::join!(f(), g());"),
             "let (a, b) = morceaux::block_on(async { tokio::join!(f(), g()) });"
         );
-        assert_eq!(rewritten("let v = vec![async { x.await }];"), "let v = vec![async { x.await }];");
-        assert_eq!(rewritten("own!(x => async { y.await });"), "own!(x => async { y.await });");
+        assert_eq!(
+            rewritten("let v = vec![async { x.await }];"),
+            "let v = vec![async { x.await }];"
+        );
+        assert_eq!(
+            rewritten("own!(x => async { y.await });"),
+            "own!(x => async { y.await });"
+        );
         assert_eq!(
             rewritten("own!(x => y.await);"),
             "morceaux::block_on(async { own!(x => y.await) });"
@@ -469,7 +493,12 @@ mod tests {
         assert!(!rewrite(code, 1).has_statements);
         assert_eq!(rewritten(code), code);
         assert_eq!(rewritten(":vars"), ":vars");
-        assert!(rewrite(":dep x\nlet a = 1;", 1).map.rewritten().starts_with(":dep x\nlet morceaux::"));
+        assert!(
+            rewrite(":dep x\nlet a = 1;", 1)
+                .map
+                .rewritten()
+                .starts_with(":dep x\nlet morceaux::")
+        );
     }
 
     #[test]
@@ -480,6 +509,9 @@ mod tests {
 
     #[test]
     fn inner_attributes_are_accepted() {
-        assert_eq!(rewritten("#![allow(unused)]\n1 + 1"), "#![allow(unused)]\nmorceaux::show!(1 + 1);");
+        assert_eq!(
+            rewritten("#![allow(unused)]\n1 + 1"),
+            "#![allow(unused)]\nmorceaux::show!(1 + 1);"
+        );
     }
 }

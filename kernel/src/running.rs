@@ -101,10 +101,11 @@ fn kill(state: &State) {
     let mut process = process.lock().unwrap_or_else(PoisonError::into_inner);
     // Once waited for, its number may be somebody else's.
     if matches!(process.try_wait(), Ok(None))
-        && let Some(group) = i32::try_from(process.id()).ok().and_then(rustix::process::Pid::from_raw)
+        && let Some(group) = i32::try_from(process.id())
+            .ok()
+            .and_then(rustix::process::Pid::from_raw)
     {
         // It leads a group of its own: what cells have started in it ends with it.
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
     }
 }
-

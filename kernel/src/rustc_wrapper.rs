@@ -108,7 +108,9 @@ fn is_same_major(prebuilt: &Prebuilt, package: &str, version: &str) -> bool {
     let major = version.split('.').next().unwrap_or_default();
     let prefix = format!("{package}-{major}.");
     let stubs = prebuilt.stub(package, version);
-    let stubs = stubs.parent().and_then(|folder| std::fs::read_dir(folder).ok());
+    let stubs = stubs
+        .parent()
+        .and_then(|folder| std::fs::read_dir(folder).ok());
     stubs
         .into_iter()
         .flatten()
@@ -124,7 +126,10 @@ fn value_of<'a>(args: &'a [OsString], name: &str) -> Option<&'a OsStr> {
 /// The source is the one argument that is a Rust file by itself.
 fn replace_source(args: &mut [OsString], source: &Path) {
     for arg in args {
-        if Path::new(arg).extension().is_some_and(|extension| extension == "rs") {
+        if Path::new(arg)
+            .extension()
+            .is_some_and(|extension| extension == "rs")
+        {
             *arg = source.as_os_str().to_owned();
         }
     }
@@ -175,16 +180,28 @@ mod tests {
     #[test]
     fn what_runs_in_the_compiler_is_left_alone() {
         let (_folder, prebuilt) = prebuilt();
-        for untouched in ["-vV", "--crate-name tokio src/lib.rs", "--crate-name build_script build.rs"] {
+        for untouched in [
+            "-vV",
+            "--crate-name tokio src/lib.rs",
+            "--crate-name build_script build.rs",
+        ] {
             let args = args(untouched);
-            assert_eq!(wrapped(&prebuilt, args.clone(), "tokio", "1.54.1").unwrap(), args);
+            assert_eq!(
+                wrapped(&prebuilt, args.clone(), "tokio", "1.54.1").unwrap(),
+                args
+            );
         }
     }
 
     #[test]
     fn the_cells_library_finds_the_dylib() {
         let (_folder, prebuilt) = prebuilt();
-        let args = wrapped(&prebuilt, args("--crate-name ctx src/lib.rs --target x"), "ctx", "1.0.0");
+        let args = wrapped(
+            &prebuilt,
+            args("--crate-name ctx src/lib.rs --target x"),
+            "ctx",
+            "1.0.0",
+        );
         let rpath = join("link-arg=-Wl,-rpath,", prebuilt.dependencies().as_os_str());
         assert!(args.unwrap().contains(&rpath));
     }

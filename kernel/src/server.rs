@@ -103,7 +103,10 @@ async fn serve(connection: &ConnectionInfo, folder: PathBuf) -> anyhow::Result<(
         () = control::serve(control, session.clone(), bracket) => {}
         _ = terminate.recv() => {}
     }
-    if tokio::time::timeout(SHUTDOWN_TIMEOUT, session.shut_down()).await.is_err() {
+    if tokio::time::timeout(SHUTDOWN_TIMEOUT, session.shut_down())
+        .await
+        .is_err()
+    {
         // The worker waits for a compiler; its folder goes all the same.
         let _ = std::fs::remove_dir_all(&folder);
     }

@@ -78,7 +78,8 @@ impl Session {
             .await
             .unwrap_or_else(|| {
                 Err(CellError::Kernel {
-                    message: "the thread that runs the cells has ended; restart the kernel".to_owned(),
+                    message: "the thread that runs the cells has ended; restart the kernel"
+                        .to_owned(),
                 })
             });
         self.running.end();
@@ -95,7 +96,12 @@ impl Session {
         if self.is_busy() {
             return None;
         }
-        self.ask(|reply_tx| Request::Complete { code, offset, reply_tx }).await?
+        self.ask(|reply_tx| Request::Complete {
+            code,
+            offset,
+            reply_tx,
+        })
+        .await?
     }
 
     /// What is known of what stands at a place of the code. Nothing while a cell runs.
@@ -103,7 +109,12 @@ impl Session {
         if self.is_busy() {
             return None;
         }
-        self.ask(|reply_tx| Request::Inspect { code, offset, reply_tx }).await?
+        self.ask(|reply_tx| Request::Inspect {
+            code,
+            offset,
+            reply_tx,
+        })
+        .await?
     }
 
     /// Stops the running cell at its await point; if it has none, a second call or the passing of

@@ -31,7 +31,8 @@ impl SessionDir {
     pub fn choose() -> anyhow::Result<PathBuf> {
         let cache = dirs::cache_dir().context("the home folder is not known; set HOME")?;
         let id = uuid::Uuid::new_v4().simple().to_string();
-        Ok(cache.join("morceaux/sessions").join(id))
+        // Short, since the path of a socket may have no more than about a hundred bytes.
+        Ok(cache.join("morceaux/sessions").join(&id[..12]))
     }
 
     /// Makes an empty folder, and removes those that killed kernels have left beside it.
@@ -41,7 +42,10 @@ impl SessionDir {
     pub fn create(path: &Path) -> anyhow::Result<SessionDir> {
         let sessions = path.parent().context("a session folder lies in a folder")?;
         let create = || -> std::io::Result<SessionDir> {
-            DirBuilder::new().recursive(true).mode(0o700).create(sessions)?;
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(sessions)?;
             // One at a time, so that nobody sweeps a folder whose lock is about to be taken.
             let all = File::create(sessions.join(".lock"))?;
             all.lock()?;
@@ -55,7 +59,10 @@ impl SessionDir {
             })
         };
         create().with_context(|| {
-            format!("{} cannot be written to; is the disk full?", sessions.display())
+            format!(
+                "{} cannot be written to; is the disk full?",
+                sessions.display()
+            )
         })
     }
 
@@ -142,9 +149,10 @@ fn link_tree(from: &Path, to: &Path) -> std::io::Result<()> {
             link_tree(&from, &to)?;
             continue;
         }
-        let compiled = ["rlib", "rmeta", "so", "dylib"]
-            .iter()
-            .any(|extension| from.extension().is_some_and(|of_file| of_file == *extension));
+        let compiled = ["rlib", "rmeta", "so", "dylib"].iter().any(|extension| {
+            from.extension()
+                .is_some_and(|of_file| of_file == *extension)
+        });
         if compiled && fs::hard_link(&from, &to).is_ok() {
             continue;
         }

@@ -8,10 +8,10 @@ use jupyter_protocol::{
     MediaType, ReplyError, ReplyStatus,
 };
 use jupyter_zmq_client::{KernelShellConnection, RouterRecvConnection, RouterSendConnection};
-use serde_json::{Map, json};
+use serde_json::Map;
 use tokio::sync::mpsc;
 
-use crate::bracket::Bracket;
+use crate::bracket::{self, Bracket};
 use crate::error::CellError;
 use crate::iopub::IoPub;
 use crate::session::Session;
@@ -49,61 +49,48 @@ impl Shell {
                 let _ = cell_tx.send(request);
                 continue;
             }
+            if !request.message_type().ends_with("_request") {
+                tracing::warn!("not a request: {}", request.message_type());
+                continue;
+            }
             let shell = self.clone();
             let mut reply_connection = copy(&reply_connection);
             tokio::spawn(async move {
-                let Some(answer) = shell.answer(&request) else {
-                    tracing::warn!("not a request: {}", request.message_type());
-                    return;
-                };
-                shell.bracket.answer(&request, &mut reply_connection, answer).await;
+                let bracket = shell.bracket.clone();
+                let answer = shell.answer(request.content.clone());
+                bracket
+                    .answer(&request, &mut reply_connection, answer)
+                    .await;
             });
         }
     }
 
-    /// The answer to everything but cells; none to what is no request.
-    fn answer(
-        &self,
-        request: &JupyterMessage,
-    ) -> Option<impl Future<Output = JupyterMessageContent> + Send + 'static> {
-        let session = self.session.clone();
-        let content = request.content.clone();
-        let unknown = match &content {
-            JupyterMessageContent::UnknownMessage(message) => Some(&message.msg_type),
-            _ => None,
-        };
-        if unknown.is_some_and(|msg_type| !msg_type.ends_with("_request")) {
-            return None;
-        }
-        let is_request = request.message_type().ends_with("_request");
-        is_request.then_some(async move {
-            match content {
-                JupyterMessageContent::KernelInfoRequest(_) => kernel_info::reply().into(),
-                JupyterMessageContent::IsCompleteRequest(request) => {
-                    is_complete::is_complete(&request.code).into()
-                }
-                JupyterMessageContent::CompleteRequest(request) => {
-                    complete_reply(&session, request.code, request.cursor_pos).await.into()
-                }
-                JupyterMessageContent::InspectRequest(request) => {
-                    inspect_reply(&session, request.code, request.cursor_pos).await.into()
-                }
-                JupyterMessageContent::CommInfoRequest(_) => CommInfoReply {
-                    status: ReplyStatus::Ok,
-                    comms: HashMap::new(),
-                    error: None,
-                }
-                .into(),
-                JupyterMessageContent::HistoryRequest(_) => HistoryReply::new(Vec::new()).into(),
-                JupyterMessageContent::UnknownMessage(message) => message.reply(json!({
-                    "status": "error",
-                    "ename": "UnknownRequest",
-                    "evalue": format!("this kernel does not know {}", message.msg_type),
-                    "traceback": [],
-                })),
-                other => other,
+    /// The answer to everything but cells.
+    async fn answer(self, content: JupyterMessageContent) -> JupyterMessageContent {
+        match content {
+            JupyterMessageContent::KernelInfoRequest(_) => kernel_info::reply().into(),
+            JupyterMessageContent::IsCompleteRequest(request) => {
+                is_complete::is_complete(&request.code).into()
             }
-        })
+            JupyterMessageContent::CompleteRequest(request) => {
+                complete_reply(&self.session, request.code, request.cursor_pos)
+                    .await
+                    .into()
+            }
+            JupyterMessageContent::InspectRequest(request) => {
+                inspect_reply(&self.session, request.code, request.cursor_pos)
+                    .await
+                    .into()
+            }
+            JupyterMessageContent::CommInfoRequest(_) => CommInfoReply {
+                status: ReplyStatus::Ok,
+                comms: HashMap::new(),
+                error: None,
+            }
+            .into(),
+            JupyterMessageContent::HistoryRequest(_) => HistoryReply::new(Vec::new()).into(),
+            other => bracket::unknown(other.message_type()),
+        }
     }
 
     async fn run_cells(
@@ -126,7 +113,9 @@ impl Shell {
                 failed = result.is_err();
                 execute_reply(result, count).into()
             };
-            self.bracket.answer_cell(&message, &mut reply_connection, answer).await;
+            self.bracket
+                .answer_cell(&message, &mut reply_connection, answer)
+                .await;
             if failed && stop_on_error {
                 // The cells behind it were sent in the belief that it would succeed.
                 while let Ok(queued) = cell_rx.try_recv() {
@@ -136,7 +125,9 @@ impl Shell {
                         ..ExecuteReply::default()
                     };
                     let answer = async { aborted.into() };
-                    self.bracket.answer(&queued, &mut reply_connection, answer).await;
+                    self.bracket
+                        .answer(&queued, &mut reply_connection, answer)
+                        .await;
                 }
             }
         }
@@ -151,9 +142,20 @@ impl Shell {
         let execution_count = ExecutionCount::new(count);
         if !request.silent {
             let code = request.code.clone();
-            self.iopub.send(ExecuteInput { code, execution_count }, message).await;
+            self.iopub
+                .send(
+                    ExecuteInput {
+                        code,
+                        execution_count,
+                    },
+                    message,
+                )
+                .await;
         }
-        let result = self.session.execute(request.code, message, execution_count).await;
+        let result = self
+            .session
+            .execute(request.code, message, execution_count)
+            .await;
         if let Err(error) = &result
             && !request.silent
         {

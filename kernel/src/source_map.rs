@@ -89,21 +89,35 @@ mod tests {
 
     fn edit(offset: usize, removed: usize, inserted: &str) -> Edit {
         let inserted = inserted.to_owned();
-        Edit { offset, removed, inserted }
+        Edit {
+            offset,
+            removed,
+            inserted,
+        }
     }
 
     #[test]
     fn edits_at_one_place_keep_their_order() {
-        let map = SourceMap::new("f()?", vec![edit(3, 1, ")"), edit(0, 0, "a("), edit(0, 0, "b(")]);
+        let map = SourceMap::new(
+            "f()?",
+            vec![edit(3, 1, ")"), edit(0, 0, "a("), edit(0, 0, "b(")],
+        );
         assert_eq!(map.rewritten(), "a(b(f())");
     }
 
     #[test]
     fn columns_lead_back_to_the_users_code() {
-        let map = SourceMap::new("é = x;\ny", vec![edit(5, 0, "wrap("), edit(6, 0, ")"), edit(8, 0, "(")]);
+        let map = SourceMap::new(
+            "é = x;\ny",
+            vec![edit(5, 0, "wrap("), edit(6, 0, ")"), edit(8, 0, "(")],
+        );
         assert_eq!(map.rewritten(), "é = wrap(x);\n(y");
         assert_eq!(map.original_offset(1, 1), 0, "é");
-        assert_eq!(map.original_offset(1, 6), 5, "inside what was inserted before x");
+        assert_eq!(
+            map.original_offset(1, 6),
+            5,
+            "inside what was inserted before x"
+        );
         assert_eq!(map.original_offset(1, 10), 5, "x");
         assert_eq!(map.original_offset(1, 11), 6, "behind x");
         assert_eq!(map.original_offset(1, 12), 6, "the semicolon");

@@ -143,14 +143,16 @@ impl Worker {
                 offset,
                 reply_tx,
             } => {
-                let _ = reply_tx.send(self.ask(|context| complete::complete(context, &code, offset)));
+                let _ =
+                    reply_tx.send(self.ask(|context| complete::complete(context, &code, offset)));
             }
             Request::Inspect {
                 code,
                 offset,
                 reply_tx,
             } => {
-                let _ = reply_tx.send(self.ask(|context| complete::inspect(context, &code, offset)));
+                let _ =
+                    reply_tx.send(self.ask(|context| complete::inspect(context, &code, offset)));
             }
             Request::ShutDown { reply_tx } => {
                 self.evaluator = None;
@@ -172,7 +174,9 @@ impl Worker {
             self.running.set_process(evaluator.context.process_handle());
             self.evaluator = Some(evaluator);
         }
-        self.evaluator.as_mut().context("the session was not set up")
+        self.evaluator
+            .as_mut()
+            .context("the session was not set up")
     }
 
     fn open(&self) -> anyhow::Result<Evaluator> {
@@ -180,7 +184,11 @@ impl Worker {
         let session_dir = SessionDir::create(&self.folder)?;
         session_dir.fill(&prebuilt)?;
         let _kernel = self.kernel.enter();
-        child::listen(&session_dir.socket(), self.orders.clone(), self.event_tx.clone())?;
+        child::listen(
+            &session_dir.socket(),
+            self.orders.clone(),
+            self.event_tx.clone(),
+        )?;
         let failed = |error: evcxr::Error| anyhow!("evcxr cannot be set up: {error}");
         let (mut context, outputs) =
             evaluator::open(&prebuilt, &session_dir.socket()).map_err(failed)?;
@@ -246,7 +254,8 @@ fn find_or_build() -> anyhow::Result<Prebuilt> {
     let program = std::env::current_exe().context("this program does not know its own path")?;
     let status = Command::new(program).arg("prepare").status()?;
     let built = prepare::find()?;
-    built.with_context(|| format!("the runtime could not be built ({status}); see the kernel's log"))
+    built
+        .with_context(|| format!("the runtime could not be built ({status}); see the kernel's log"))
 }
 
 /// One cell on its way through evcxr.
@@ -342,7 +351,9 @@ impl Run<'_> {
                 }
             }
         };
-        let _ = self.kernel.block_on(async { tokio::time::timeout(GONE_TIMEOUT, gone).await });
+        let _ = self
+            .kernel
+            .block_on(async { tokio::time::timeout(GONE_TIMEOUT, gone).await });
     }
 
     fn died(&self, reason: &str, variables: Vec<String>) -> CellError {

@@ -20,7 +20,8 @@ pub(crate) type Erased<'a> = Pin<&'a mut dyn Future<Output = ()>>;
 /// The stop button drops the future at its await point and ends the cell.
 #[doc(hidden)]
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    stoppable(future, &|future| kernel_runtime().block_on(future)).unwrap_or_else(|Interrupted| end())
+    stoppable(future, &|future| kernel_runtime().block_on(future))
+        .unwrap_or_else(|Interrupted| end())
 }
 
 /// Drives a future with `runner` until it is ready or the stop button is pressed.

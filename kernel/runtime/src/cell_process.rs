@@ -175,7 +175,10 @@ fn panicked(info: &std::panic::PanicHookInfo<'_>) {
     let message = info.payload_as_str().unwrap_or("a value that is not text");
     // evcxr writes the cells' code to `src/lib.rs`.
     let generated = |location: &&std::panic::Location<'_>| location.file() == "src/lib.rs";
-    let line = info.location().filter(generated).map(std::panic::Location::line);
+    let line = info
+        .location()
+        .filter(generated)
+        .map(std::panic::Location::line);
     if matches!(cell::phase(), Phase::Inside(_)) && !tasks::in_task() {
         return cell::note_panic(message.to_owned(), line);
     }

@@ -105,7 +105,10 @@ mod tests {
 
     #[test]
     fn what_is_debug_is_shown_as_text() {
-        assert_eq!([1, 2].bundle(), [("text/plain".to_owned(), "[1, 2]".to_owned())]);
+        assert_eq!(
+            [1, 2].bundle(),
+            [("text/plain".to_owned(), "[1, 2]".to_owned())]
+        );
     }
 
     #[test]

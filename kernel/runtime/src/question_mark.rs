@@ -109,7 +109,10 @@ mod tests {
 
     #[test]
     fn an_interrupt_stays_an_interrupt() {
-        assert_eq!(Err::<(), _>(Interrupted).branch(), Err(Outcome::Interrupted));
+        assert_eq!(
+            Err::<(), _>(Interrupted).branch(),
+            Err(Outcome::Interrupted)
+        );
     }
 
     #[test]

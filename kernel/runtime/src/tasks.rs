@@ -53,7 +53,9 @@ pub(crate) fn watch(builder: &mut Builder) -> &mut Builder {
     builder
         .on_task_spawn(|task| {
             let cell = current_cell();
-            shard(task.id()).get_or_insert_default().insert(task.id(), cell);
+            shard(task.id())
+                .get_or_insert_default()
+                .insert(task.id(), cell);
         })
         .on_before_task_poll(|task| {
             let cell = shard(task.id())

@@ -128,7 +128,8 @@ pub enum Order {
 /// Fails where `frame` cannot be serialised, which no frame of this module can bring about.
 pub fn encode<T: Serialize>(frame: &T) -> Result<Vec<u8>, postcard::Error> {
     let mut bytes = postcard::to_extend(frame, vec![0; 4])?;
-    let length = u32::try_from(bytes.len() - 4).map_err(|_| postcard::Error::SerializeBufferFull)?;
+    let length =
+        u32::try_from(bytes.len() - 4).map_err(|_| postcard::Error::SerializeBufferFull)?;
     bytes[..4].copy_from_slice(&length.to_be_bytes());
     Ok(bytes)
 }

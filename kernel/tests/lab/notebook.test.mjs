@@ -12,6 +12,13 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Lab } from "./lab.mjs";
 
+/** What the first coroutine shows, whichever way it is waited for. */
+const MORCEAUX = {
+  lines: ["run début", "run milieu", "run fin"],
+  seconds: 1.5,
+  result: '"run par morceaux"',
+};
+
 /**
  * One row for each code cell, in the notebook's order. A cell shows what its row says and nothing
  * else: without `lines` it prints nothing, without `result` it shows no value, and never an error.
@@ -19,33 +26,24 @@ import { Lab } from "./lab.mjs";
  * - `lines`: the printed lines; `seconds`: the pause between the first and the last of them, as
  *   they appear in the page (output that is held back until the end of the cell fails here);
  * - `result`: the value shown, a text or a pattern; `svg`: true for a cell that draws;
- * - `endless`: true for the cell with the tag `sans-fin`.
+ * - `endless`: true for the cell with the tag `skip-execution`.
  */
 const CELLS = [
   { name: "imports" },
   { name: "coroutine" },
   { name: "la fonction", result: /morceaux/ },
-  { name: "l'objet coroutine", result: /morceaux|Future/ },
+  { name: "la future", result: /morceaux|Future/ },
   { name: "boucle" },
+  { name: "run_until_complete", ...MORCEAUX },
+  { name: "await", ...MORCEAUX },
+  { name: "de quoi mesurer" },
   {
-    name: "un traitement",
-    lines: ["run début", "run milieu", "run fin"],
-    seconds: 1.5,
-    result: '"run par morceaux"',
-  },
-  {
-    name: "un traitement, await",
-    lines: ["run début", "run milieu", "run fin"],
-    seconds: 1.5,
-    result: '"run par morceaux"',
-  },
-  {
-    name: "deux traitements",
+    name: "plusieurs traitements",
     lines: ["run1 début", "run2 début", "run1 milieu", "run2 milieu", "run1 fin", "run2 fin"],
     seconds: 1.5,
     result: '("run1 par morceaux", "run2 par morceaux")',
   },
-  { name: "image des morceaux", svg: true },
+  { name: "image des traitements", svg: true },
   { name: "famine" },
   {
     name: "famine en action",
@@ -55,9 +53,9 @@ const CELLS = [
   },
   { name: "image de la famine", svg: true },
   { name: "nouvelle boucle" },
-  { name: "queue" },
-  { name: "producteur" },
-  { name: "consommateur" },
+  { name: "file d'attente" },
+  { name: "producer" },
+  { name: "consumer" },
   { name: "dans la boucle" },
   { name: "boucle sans fin", endless: true },
 ];
@@ -65,7 +63,7 @@ const CELLS = [
 const NOTEBOOK = process.env.NOTEBOOK ?? besideTests("notebooks/les-concepts-de-base.ipynb");
 const SCREENSHOTS =
   process.env.SCREENSHOTS ?? path.join(os.tmpdir(), `morceaux-screenshots-${process.pid}`);
-const ENDLESS_TAG = "sans-fin";
+const ENDLESS_TAG = "skip-execution";
 
 const WHOLE_TEST_SECONDS = 600;
 /** What is left of it for the report of a failure and for closing. */
