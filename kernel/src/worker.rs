@@ -118,6 +118,11 @@ impl Worker {
                 // The next cell tries again, and says so if it still does not work.
                 tracing::error!("the session cannot be set up yet: {error:#}");
             }
+            match request_rx.try_recv() {
+                Ok(request) => self.take(request),
+                // The user still reads.
+                Err(_) => self.warm_up(),
+            }
             while let Ok(request) = request_rx.recv() {
                 self.take(request);
             }
@@ -167,6 +172,12 @@ impl Worker {
         std::panic::catch_unwind(AssertUnwindSafe(|| question(context))).ok()?
     }
 
+    /// Lets rust-analyzer look at what most variables need, which takes seconds the first time.
+    fn warm_up(&mut self) {
+        let code = "let warm = tokio::spawn(async { String::new() }); warm.";
+        self.ask(|context| complete::complete(context, code, code.len()));
+    }
+
     fn set_up(&mut self) -> anyhow::Result<&mut Evaluator> {
         // Twice, since a borrow that is returned from the first test would last to the end.
         if self.evaluator.is_none() {
@@ -180,9 +191,11 @@ impl Worker {
     }
 
     fn open(&self) -> anyhow::Result<Evaluator> {
+        tracing::debug!("looking for the runtime");
         let prebuilt = find_or_build()?;
         let session_dir = SessionDir::create(&self.folder)?;
         session_dir.fill(&prebuilt)?;
+        tracing::debug!("starting evcxr");
         let _kernel = self.kernel.enter();
         child::listen(
             &session_dir.socket(),
@@ -192,8 +205,10 @@ impl Worker {
         let failed = |error: evcxr::Error| anyhow!("evcxr cannot be set up: {error}");
         let (mut context, outputs) =
             evaluator::open(&prebuilt, &session_dir.socket()).map_err(failed)?;
+        tracing::debug!("making the runtime available to the cells");
         session_dir.restore_lock_file(&prebuilt)?;
         context.execute(&prebuilt.commands()?).map_err(failed)?;
+        tracing::debug!("the session is set up");
         Ok(Evaluator {
             context,
             _outputs: outputs,
