@@ -13,14 +13,18 @@ use crate::wire::SOCKET_VAR;
 /// The environment variable by which evcxr is told where to compile.
 const EVCXRS_FOLDER: &str = "EVCXR_TMPDIR";
 
-/// Tells evcxr where to compile, and takes away what would reach its cargo from outside.
+/// The environment variable by which rust-analyzer is told where the standard library's source is.
+const STD_SOURCE: &str = "RUST_SRC_PATH";
+
+/// Tells evcxr where to compile, and rust-analyzer what to read, and takes away what would reach its cargo from outside.
 ///
 /// # Safety
 /// The process must have a single thread.
-pub unsafe fn set_environment(cells: &Path) {
+pub unsafe fn set_environment(cells: &Path, std_source: &Path) {
     // SAFETY: as the caller promises.
     unsafe {
         std::env::set_var(EVCXRS_FOLDER, cells);
+        std::env::set_var(STD_SOURCE, std_source);
         // It would come before the wrapper that the session's configuration names.
         std::env::remove_var("RUSTC_WRAPPER");
         std::env::remove_var("RUSTC_WORKSPACE_WRAPPER");
@@ -49,7 +53,10 @@ pub fn open(
 ) -> Result<(CommandContext, EvalContextOutputs), evcxr::Error> {
     let mut command = Command::new(prebuilt.cell_process());
     // A group of its own, to be ended together with what the cells start in it.
-    command.env(SOCKET_VAR, socket).process_group(0);
+    command
+        .env(SOCKET_VAR, socket)
+        .env_remove(STD_SOURCE)
+        .process_group(0);
     let (context, outputs) = EvalContext::with_subprocess_command(command)?;
     Ok((CommandContext::with_eval_context(context), outputs))
 }

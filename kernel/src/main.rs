@@ -29,6 +29,7 @@ mod session;
 mod session_dir;
 mod shell;
 mod source_map;
+mod std_source;
 mod stdin;
 #[path = "../runtime/src/wire.rs"]
 mod wire;

@@ -7,6 +7,7 @@
 //!     stubs/tokio-1.54.1.rs   what cargo compiles in place of a crate that the dylib contains
 //!     cells/morceaux/         the manifest under which cells depend on the runtime crate
 //!     bin/                    links to this program, whose names say what it is to be
+//!     std-source/             what inference reads of the standard library, see `std_source.rs`
 //!     template/               a session folder with everything compiled, see `session_dir.rs`
 //!     ready                   written last
 //! ```
@@ -18,6 +19,8 @@ use std::process::Command;
 use anyhow::{Context, bail, ensure};
 use include_dir::{Dir, include_dir};
 use sha2::{Digest, Sha256};
+
+use crate::std_source;
 
 static RUNTIME: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/runtime");
 const WORKSPACE_MANIFEST: &str = include_str!("../../Cargo.toml");
@@ -71,6 +74,11 @@ impl Prebuilt {
     /// The session folder that new ones are made from.
     pub fn template(&self) -> PathBuf {
         self.root.join("template")
+    }
+
+    /// The part of the standard library's source that inference reads.
+    pub fn std_source(&self) -> PathBuf {
+        self.root.join("std-source")
     }
 
     /// The evcxr commands that make the runtime available to the cells.
@@ -132,6 +140,9 @@ impl Prebuilt {
         write(&source.join("Cargo.lock"), LOCK)?;
         self.write_stubs()?;
         self.write_cell_manifest()?;
+        let std_source = self.std_source();
+        std_source::copy(&toolchain.library, &std_source)
+            .with_context(|| format!("{} cannot be written", std_source.display()))?;
         self.run_cargo(&source, toolchain)
     }
 
@@ -220,6 +231,8 @@ pub struct Toolchain {
     pub verbose_version: String,
     /// Where the standard library's dylib lies.
     pub target_libdir: PathBuf,
+    /// Where its source lies.
+    pub library: PathBuf,
 }
 
 impl Toolchain {
@@ -231,7 +244,8 @@ impl Toolchain {
         let verbose_version = ask_rustc(&["-vV"])?;
         let target_libdir = PathBuf::from(ask_rustc(&["--print", "target-libdir"])?.trim());
         let sysroot = PathBuf::from(ask_rustc(&["--print", "sysroot"])?.trim());
-        if !sysroot.join("lib/rustlib/src/rust/library").is_dir() {
+        let library = sysroot.join("lib/rustlib/src/rust/library");
+        if !library.is_dir() {
             bail!(
                 "the standard library's source is missing, without which the types of variables \
                  cannot be known; install it with: rustup component add rust-src"
@@ -240,6 +254,7 @@ impl Toolchain {
         Ok(Toolchain {
             verbose_version,
             target_libdir,
+            library,
         })
     }
 

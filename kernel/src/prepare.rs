@@ -78,8 +78,9 @@ fn make_template(prebuilt: &Prebuilt) -> anyhow::Result<()> {
     session.write_cargo_config(prebuilt)?;
     let cells = session.cells();
     fs::create_dir(&cells)?;
+    session.hide_std()?;
     // SAFETY: this runs in a process of its own, before it has any other thread.
-    unsafe { evaluator::set_environment(&cells) };
+    unsafe { evaluator::set_environment(&cells, &session.std_source()) };
 
     let listener = UnixListener::bind(session.socket())?;
     std::thread::spawn(move || {
@@ -92,6 +93,7 @@ fn make_template(prebuilt: &Prebuilt) -> anyhow::Result<()> {
     let failed = |error: evcxr::Error| anyhow!("the first cell cannot be compiled: {error}");
     let (mut context, _outputs) = evaluator::open(prebuilt, &session.socket()).map_err(failed)?;
     fs::write(cells.join("Cargo.lock"), prebuilt.lock_file())?;
+    session.show_std(prebuilt)?;
     context.execute(&prebuilt.commands()?).map_err(failed)?;
     drop(context);
     remove_cells_own(&cells.join("target"))?;

@@ -52,7 +52,12 @@ pub fn run(connection_file: &Path) -> anyhow::Result<()> {
         .init();
     let folder = SessionDir::choose()?;
     // SAFETY: no thread has been started yet.
-    unsafe { evaluator::set_environment(&session_dir::cells(&folder)) };
+    unsafe {
+        evaluator::set_environment(
+            &session_dir::cells(&folder),
+            &session_dir::std_source(&folder),
+        )
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -6,6 +6,7 @@
 //!     kernel.sock         where the cell process finds the kernel
 //!     .cargo/config.toml  makes cargo use our wrapper, without a word in anyone's environment
 //!     cells/              evcxr's own folder, below that configuration
+//!     std-source          where rust-analyzer looks for the standard library's source
 //! ```
 
 use std::fs::{self, DirBuilder, File, FileTimes};
@@ -83,6 +84,27 @@ impl SessionDir {
             .with_context(|| format!("{} cannot be copied", template.display()))
     }
 
+    /// Where rust-analyzer looks for the standard library's source.
+    pub fn std_source(&self) -> PathBuf {
+        std_source(&self.path)
+    }
+
+    /// Lets rust-analyzer find an empty standard library. It reads it as often as the dependencies
+    /// change, and what evcxr compiles first, to try itself out, needs none.
+    pub fn hide_std(&self) -> anyhow::Result<()> {
+        // What has no `core` is not taken for a standard library.
+        fs::create_dir_all(self.std_source().join("core"))?;
+        Ok(())
+    }
+
+    /// Lets rust-analyzer find the real one.
+    pub fn show_std(&self, prebuilt: &Prebuilt) -> anyhow::Result<()> {
+        let link = self.std_source();
+        fs::remove_dir_all(&link)?;
+        std::os::unix::fs::symlink(prebuilt.std_source(), &link)?;
+        Ok(())
+    }
+
     /// Makes cargo use our wrapper below the folder.
     pub fn write_cargo_config(&self, prebuilt: &Prebuilt) -> anyhow::Result<()> {
         let wrapper = prebuilt.rustc_wrapper();
@@ -126,6 +148,11 @@ impl Drop for SessionDir {
 /// The folder that evcxr works in, in a session folder.
 pub fn cells(session: &Path) -> PathBuf {
     session.join("cells")
+}
+
+/// Where rust-analyzer looks for the standard library's source, in a session folder.
+pub fn std_source(session: &Path) -> PathBuf {
+    session.join("std-source")
 }
 
 fn sweep(sessions: &Path) {

@@ -195,6 +195,7 @@ impl Worker {
         let prebuilt = find_or_build()?;
         let session_dir = SessionDir::create(&self.folder)?;
         session_dir.fill(&prebuilt)?;
+        session_dir.hide_std()?;
         tracing::debug!("starting evcxr");
         let _kernel = self.kernel.enter();
         child::listen(
@@ -207,6 +208,7 @@ impl Worker {
             evaluator::open(&prebuilt, &session_dir.socket()).map_err(failed)?;
         tracing::debug!("making the runtime available to the cells");
         session_dir.restore_lock_file(&prebuilt)?;
+        session_dir.show_std(&prebuilt)?;
         context.execute(&prebuilt.commands()?).map_err(failed)?;
         tracing::debug!("the session is set up");
         Ok(Evaluator {

@@ -41,9 +41,10 @@ class Kernel:
     def __init__(self, cache: Path) -> None:
         self.cache = cache
         self.requests: dict[str, Request] = {}
-        # Requests from before the subscription had arrived, of which messages may be missing.
-        self._connecting: set[str] = set()
+        # Requests of which not every message must come, see `ignore`.
+        self._ignored: set[str] = set()
         self._heard = False
+        self.is_open = True
         self.manager = KernelManager(kernel_name=NAME)
         self.manager.start_kernel(env=os.environ | {"XDG_CACHE_HOME": str(cache)})
         self.client = self.manager.blocking_client()
@@ -59,7 +60,17 @@ class Kernel:
         self._poller = zmq.Poller()
         for socket in self._channels:
             self._poller.register(socket, zmq.POLLIN)
-        self._connect()
+
+    def connect(self) -> None:
+        """Asks for something until iopub is heard: what was published before is lost."""
+        deadline = time.monotonic() + TIMEOUT
+        while not self._heard:
+            assert time.monotonic() < deadline, "nothing is published"
+            message = self.client.session.msg("kernel_info_request", {})
+            self.ignore(message["header"]["msg_id"])
+            self.client.shell_channel.send(message)
+            while not self._heard and self._receive(CONNECT_TIMEOUT):
+                pass
 
     # --- requests ---------------------------------------------------------------------------------
 
@@ -100,6 +111,10 @@ class Kernel:
     def ask(self, msg_type: str, channel: str = "shell", **content: Any) -> Request:
         """Sends a request that is no cell, and waits for all of its answer."""
         return self.finish(self.send(msg_type, channel, **content))
+
+    def ignore(self, msg_id: str) -> None:
+        """Accepts whatever comes, or does not come, for a request that was sent by other means."""
+        self._ignored.add(msg_id)
 
     def send(self, msg_type: str, channel: str = "shell", **content: Any) -> Any:
         """Sends a request."""
@@ -149,7 +164,7 @@ class Kernel:
         parent = message["parent_header"].get("msg_id")
         state = message["content"].get("execution_state")
         self._heard = True
-        if parent in self._connecting or (not parent and state == "starting"):
+        if parent in self._ignored or (not parent and state == "starting"):
             return
         if parent not in self.requests:
             raise ProtocolError(f"nobody's child was published: {message}")
@@ -157,26 +172,11 @@ class Kernel:
 
     def _take_reply(self, message: dict[str, Any]) -> None:
         parent = message["parent_header"].get("msg_id")
-        if parent in self._connecting:
+        if parent in self._ignored:
             return
         if parent not in self.requests:
             raise ProtocolError(f"nobody's reply was sent: {message}")
         self.requests[parent].take_reply(message)
-
-    def _connect(self) -> None:
-        """Asks for something until iopub is heard: what was published before is lost."""
-        deadline = time.monotonic() + TIMEOUT
-        while not self._heard:
-            assert time.monotonic() < deadline, "nothing is published"
-            message = self.client.session.msg("kernel_info_request", {})
-            self._connecting.add(message["header"]["msg_id"])
-            self.client.shell_channel.send(message)
-            self._receive_all(CONNECT_TIMEOUT)
-
-    def _receive_all(self, quiet: float) -> None:
-        """Takes messages until nothing is heard for a while."""
-        while self._receive(quiet) and not self._heard:
-            pass
 
     # --- the end ----------------------------------------------------------------------------------
 
@@ -190,13 +190,25 @@ class Kernel:
         folder = self.cache / "morceaux" / "sessions"
         return [path for path in folder.glob("*") if path.is_dir()]
 
+    def settle(self) -> None:
+        """Stops the cells that still run after a test, and takes what has come late."""
+        running = [r for r in self.requests.values() if isinstance(r, Cell) and not r.is_done]
+        if running:
+            # Twice, for the cell that reaches no await point.
+            self.send("interrupt_request", "control")
+            self.send("interrupt_request", "control")
+            self.wait_for(lambda: all(cell.is_done for cell in running), what="a cell's end")
+        while self._receive(0):
+            pass
+
     def shut_down(self, restart: bool = False) -> None:
         """Ends the kernel as front ends do, and checks that nothing of it is left."""
         processes = self.processes()
         try:
-            self.client.control_channel.send(self.client.session.msg("interrupt_request", {}))
-            message = self.client.session.msg("shutdown_request", {"restart": restart})
-            self.client.control_channel.send(message)
+            self.send("interrupt_request", "control")
+            request = self.send("shutdown_request", "control", restart=restart)
+            self.wait_for(lambda: request.reply_message is not None, what="the shutdown's reply")
+            assert request.reply["restart"] == restart
             _, alive = psutil.wait_procs(processes, timeout=SHUTDOWN_TIMEOUT)
             assert not alive, f"left after the shutdown: {alive}"
             assert not self.sessions(), f"left after the shutdown: {self.sessions()}"
@@ -205,6 +217,9 @@ class Kernel:
 
     def close(self) -> None:
         """Ends what is left of the kernel, without asking it."""
+        if not self.is_open:
+            return
+        self.is_open = False
         self.client.stop_channels()
         if self.manager.is_alive():
             for process in self.processes():

@@ -1,0 +1,63 @@
+//! The part of the standard library's source that inference needs. rust-analyzer reads every file
+//! that it is shown, and the library's folder holds more tests, architectures' intrinsics and
+//! vendored crates than library.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// The crates whose types appear in cells.
+const CRATES: [&str; 4] = ["core", "alloc", "std", "proc_macro"];
+
+/// Folders in them that no type comes from.
+const LEFT_OUT: [&str; 2] = ["tests", "benches"];
+
+/// Copies what is needed.
+///
+/// # Errors
+/// Where something cannot be read or written.
+pub fn copy(library: &Path, to: &Path) -> io::Result<()> {
+    for name in CRATES {
+        copy_sources(&library.join(name).join("src"), &to.join(name).join("src"))?;
+    }
+    Ok(())
+}
+
+fn copy_sources(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            if !LEFT_OUT
+                .iter()
+                .any(|left_out| entry.file_name() == *left_out)
+            {
+                copy_sources(&entry.path(), &to)?;
+            }
+        } else if to.extension().is_some_and(|extension| extension == "rs") {
+            fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_are_copied_and_tests_are_not() {
+        let (library, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for name in CRATES {
+            let source = library.path().join(name).join("src");
+            fs::create_dir_all(source.join("tests")).unwrap();
+            fs::write(source.join("lib.rs"), name).unwrap();
+            fs::write(source.join("tests/a.rs"), "").unwrap();
+            fs::write(source.join("README.md"), "").unwrap();
+        }
+        copy(library.path(), to.path()).unwrap();
+        let copied = |path: &str| to.path().join("core/src").join(path).exists();
+        assert!(copied("lib.rs") && !copied("tests") && !copied("README.md"));
+    }
+}

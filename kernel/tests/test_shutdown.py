@@ -1,0 +1,87 @@
+"""The end of a kernel: nothing of it stays, whatever it was doing."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from client import SHUTDOWN_TIMEOUT, Kernel
+from conftest import Gate, started_kernel
+
+BUSY = 'println!("on"); loop { std::hint::spin_loop(); }'
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_kernel_that_rests_ends_with_all_its_processes(
+    fresh_kernel: Kernel, restart: bool
+) -> None:
+    fresh_kernel.ok("tokio::spawn(std::future::pending::<()>());")
+    fresh_kernel.ok('std::process::Command::new("sleep").arg("600").spawn().unwrap();')
+    names = [process.name() for process in fresh_kernel.processes()]
+    assert "sleep" in names and len(names) >= 3, names
+    assert len(fresh_kernel.sessions()) == 1
+    fresh_kernel.shut_down(restart)
+
+
+def test_a_kernel_ends_while_evcxr_is_being_set_up(fresh_kernel: Kernel) -> None:
+    fresh_kernel.start("1")
+    fresh_kernel.shut_down()
+
+
+@pytest.mark.parametrize("code", [BUSY, 'println!("on"); std::future::pending::<()>().await'])
+def test_a_kernel_ends_while_a_cell_runs(fresh_kernel: Kernel, code: str) -> None:
+    cell = fresh_kernel.start(code)
+    fresh_kernel.wait_for(lambda: cell.stdout)
+    fresh_kernel.shut_down()
+
+
+def test_a_terminated_kernel_leaves_nothing(fresh_kernel: Kernel) -> None:
+    fresh_kernel.ok("1")
+    processes = fresh_kernel.processes()
+    processes[0].send_signal(signal.SIGTERM)
+    _, alive = psutil.wait_procs(processes, timeout=SHUTDOWN_TIMEOUT)
+    assert not alive
+    assert not fresh_kernel.sessions()
+    fresh_kernel.close()
+
+
+def test_a_killed_kernel_leaves_no_process_and_the_next_one_sweeps_its_folder() -> None:
+    with started_kernel() as killed:
+        cell = killed.start(BUSY)
+        killed.wait_for(lambda: cell.stdout)
+        processes = killed.processes()
+        processes[0].kill()
+        _, alive = psutil.wait_procs(processes, timeout=SHUTDOWN_TIMEOUT)
+        assert not alive
+        left = killed.sessions()
+        assert len(left) == 1
+        killed.close()
+        check_swept(killed.cache, left[0])
+
+
+def check_swept(cache: Path, left: Path) -> None:
+    """A kernel with this cache folder removes what a killed one has left there."""
+    later = Kernel(cache)
+    try:
+        later.connect()
+        later.ok("1")
+        assert not left.exists()
+        later.shut_down()
+    finally:
+        later.close()
+
+
+def test_a_kernel_without_a_client_ends_all_the_same(fresh_kernel: Kernel, tmp_path: Path) -> None:
+    # A front end that goes away closes its sockets while the kernel still has much to say.
+    gate = Gate(tmp_path / "gate")
+    fresh_kernel.start(f'{gate.wait} for line in 0..100_000 {{ println!("{{line}}"); }}')
+    fresh_kernel.client.stop_channels()
+    gate.open()
+    processes = fresh_kernel.processes()
+    processes[0].send_signal(signal.SIGTERM)
+    _, alive = psutil.wait_procs(processes, timeout=SHUTDOWN_TIMEOUT)
+    assert not alive
+    fresh_kernel.close()
