@@ -5,6 +5,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use evcxr::CompilationError;
 
 use crate::error::CellError;
+use crate::prebuilt::SHARED_CRATES;
 use crate::source_map::SourceMap;
 
 /// A line that says what kind of error it is, in red, and what is wrong.
@@ -94,6 +95,25 @@ fn notes(error: &CompilationError) -> Vec<(Level<'static>, String)> {
     notes
 }
 
+/// What evcxr says when it refuses a cell, without its wrapping of what cargo said; where cargo has
+/// found no version of a crate that the cells share, what that means.
+pub fn refusal(message: &str) -> String {
+    let cargos = message
+        .split_once("STDERR:\n")
+        .map(|(_, rest)| rest.split("\nSTDOUT:").next().unwrap_or(rest).trim_end());
+    let message = cargos.unwrap_or(message);
+    let wanted =
+        |package: &&&str| message.contains(&format!("failed to select a version for `{package}`"));
+    let Some(package) = SHARED_CRATES.iter().find(wanted) else {
+        return message.to_owned();
+    };
+    format!(
+        "all cells share the kernel's own {package}, and something asks for a version that it does \
+         not satisfy. Ask for one that it does (such as `:dep {package} = \"1\"`), or use another \
+         version of the crate that asks.\n{message}"
+    )
+}
+
 /// The line of the cell that stands at a line of the generated source, if only one line can be
 /// meant. Lines count from 1.
 pub fn line_of_cell(generated: &str, line: u32, rewritten: &str) -> Option<usize> {
@@ -110,6 +130,26 @@ pub fn line_of_cell(generated: &str, line: u32, rewritten: &str) -> Option<usize
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_version_that_cannot_be_had_is_explained() {
+        let cargos = "error: failed to select a version for `tokio`.\n    ... required by";
+        let evcxrs = format!("Compilation failed. STDERR:\n{cargos}\n\nSTDOUT:\n");
+        let refusal = refusal(&evcxrs);
+        assert!(
+            refusal.starts_with("all cells share the kernel's own tokio"),
+            "{refusal}"
+        );
+        assert!(refusal.ends_with(cargos), "{refusal}");
+    }
+
+    #[test]
+    fn other_refusals_are_passed_on() {
+        assert_eq!(
+            refusal("Unrecognised command :x"),
+            "Unrecognised command :x"
+        );
+    }
 
     #[test]
     fn a_panics_line_is_found_where_it_is_unambiguous() {

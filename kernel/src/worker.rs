@@ -304,7 +304,7 @@ impl Run<'_> {
                 Err(self.died(&reason, variables))
             }
             Err(error) => Err(CellError::Refused {
-                message: error.to_string(),
+                message: diagnostics::refusal(&error.to_string()),
             }),
         }
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -14,38 +15,25 @@ from conftest import Gate, started_kernel
 BUSY = 'println!("on"); loop { std::hint::spin_loop(); }'
 
 
-@pytest.mark.parametrize("restart", [False, True])
-def test_a_kernel_that_rests_ends_with_all_its_processes(
-    fresh_kernel: Kernel, restart: bool
-) -> None:
+def test_a_kernel_that_rests_ends_with_all_its_processes(fresh_kernel: Kernel) -> None:
     fresh_kernel.ok("tokio::spawn(std::future::pending::<()>());")
     fresh_kernel.ok('std::process::Command::new("sleep").arg("600").spawn().unwrap();')
     names = [process.name() for process in fresh_kernel.processes()]
     assert "sleep" in names and len(names) >= 3, names
     assert len(fresh_kernel.sessions()) == 1
+    fresh_kernel.shut_down()
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_kernel_ends_while_evcxr_is_being_set_up(fresh_kernel: Kernel, restart: bool) -> None:
+    fresh_kernel.start("1")
     fresh_kernel.shut_down(restart)
 
 
-def test_a_kernel_ends_while_evcxr_is_being_set_up(fresh_kernel: Kernel) -> None:
-    fresh_kernel.start("1")
-    fresh_kernel.shut_down()
-
-
-@pytest.mark.parametrize("code", [BUSY, 'println!("on"); std::future::pending::<()>().await'])
-def test_a_kernel_ends_while_a_cell_runs(fresh_kernel: Kernel, code: str) -> None:
-    cell = fresh_kernel.start(code)
+def test_a_kernel_ends_while_a_cell_computes(fresh_kernel: Kernel) -> None:
+    cell = fresh_kernel.start(BUSY)
     fresh_kernel.wait_for(lambda: cell.stdout)
-    fresh_kernel.shut_down()
-
-
-def test_a_terminated_kernel_leaves_nothing(fresh_kernel: Kernel) -> None:
-    fresh_kernel.ok("1")
-    processes = fresh_kernel.processes()
-    processes[0].send_signal(signal.SIGTERM)
-    _, alive = psutil.wait_procs(processes, timeout=SHUTDOWN_TIMEOUT)
-    assert not alive
-    assert not fresh_kernel.sessions()
-    fresh_kernel.close()
+    fresh_kernel.shut_down(restart=True)
 
 
 def test_a_killed_kernel_leaves_no_process_and_the_next_one_sweeps_its_folder() -> None:
@@ -74,14 +62,19 @@ def check_swept(cache: Path, left: Path) -> None:
         later.close()
 
 
-def test_a_kernel_without_a_client_ends_all_the_same(fresh_kernel: Kernel, tmp_path: Path) -> None:
-    # A front end that goes away closes its sockets while the kernel still has much to say.
-    gate = Gate(tmp_path / "gate")
-    fresh_kernel.start(f'{gate.wait} for line in 0..100_000 {{ println!("{{line}}"); }}')
+def test_a_kernel_that_nobody_listens_to_ends_when_it_is_terminated(
+    fresh_kernel: Kernel, gate: Callable[[], Gate]
+) -> None:
+    flood = gate()
+    cell = fresh_kernel.start(
+        f'println!("on"); {flood.wait} for line in 0..100_000 {{ println!("{{line}}"); }}'
+    )
+    fresh_kernel.wait_for(lambda: cell.stdout)
     fresh_kernel.client.stop_channels()
-    gate.open()
+    flood.open()
     processes = fresh_kernel.processes()
     processes[0].send_signal(signal.SIGTERM)
     _, alive = psutil.wait_procs(processes, timeout=SHUTDOWN_TIMEOUT)
     assert not alive
+    assert not fresh_kernel.sessions()
     fresh_kernel.close()

@@ -1,0 +1,194 @@
+"""Cells that fail: what the user reads, and what is kept."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import psutil
+
+from client import Kernel
+from request import Cell
+
+# What stands in the generated code, and in no error that a user should read.
+GENERATED = ["morceaux::", "evcxr", "question_mark", "block_on", "cell_guard", "show!", "__show"]
+
+
+def check_place(cell: Cell, line: int, column: int) -> None:
+    """The error stands at this place of the user's code, and in the user's terms."""
+    assert f"cell:{line}:{column}\n" in cell.traceback, cell.traceback
+    assert not [word for word in GENERATED if word in cell.traceback], cell.traceback
+
+
+# The error is where the mark is, which the cell itself does not have.
+MARKED = [
+    'let x: i32 = given().await |+ "a";',
+    'let y: String = |given().await;',
+    '1;\n  let z: i32 = given().await |+ "a";',
+    'given().await |+ "a"',
+    "given().await; |missing()",
+    "|missing().await",
+    "println!(\"{}\", given().await |+ \"a\");",
+    "let été: i32 = given().await |+ \"à\";",
+    "if given().await == |missing { 1 } else { 2 }",
+    "let n: i32 = fallible().await? |+ \"a\";",
+    "let m: u8 = |fallible().await?;",
+    "for x in 0..given().await { |missing(x); }",
+    "fn item() -> i32 { |\"a\" }\n1",
+    "let v = vec![1]; drop(v); |v.len()",
+    "let k = given().await; let l = k |+ \"a\"; // behind\n1",
+    "|given(1).await",
+    ":dep itoa = \"1\"\nlet d: i32 = given().await |+ \"a\";",
+]
+
+
+@pytest.mark.parametrize("marked", MARKED)
+def test_a_compile_error_is_at_the_users_own_place(kernel: Kernel, marked: str) -> None:
+    kernel.ok(
+        "async fn given() -> i32 { 1 }\nasync fn fallible() -> Result<i32, std::fmt::Error> { Ok(1) }"
+    )
+    before, _, behind = marked.partition("|")
+    line = before.count("\n") + 1
+    column = len(before) - (before.rfind("\n") + 1) + 1
+    check_place(kernel.fails(before + behind, "CompilationError"), line, column)
+
+
+@pytest.mark.parametrize(
+    "code, line, column",
+    [
+        ("let n = 5?;", 1, 9),
+        ('let s = "a";\nlet n = s.len()?;', 2, 9),
+        ("struct Plain;\nlet r: Result<u8, Plain> = Ok(1);\nlet n = r?;", 3, 9),
+    ],
+)
+def test_a_question_mark_behind_something_else_is_explained(
+    kernel: Kernel, code: str, line: int, column: int
+) -> None:
+    check_place(kernel.fails(code, "CompilationError"), line, column)
+
+
+def test_a_syntax_error_is_at_the_users_own_place(kernel: Kernel) -> None:
+    check_place(kernel.fails("1;\nlet x = ;", "CompilationError"), 2, 9)
+    assert kernel.ok("1").text == "1"
+
+
+def test_a_variable_of_unknown_type_is_named(kernel: Kernel) -> None:
+    cell = kernel.run("let unknown = Vec::new();")
+    assert cell.status == "error"
+    assert "unknown" in cell.traceback
+    cell = kernel.run(
+        """
+        let (events, mut inbox) = tokio::sync::mpsc::unbounded_channel::<i32>();
+        let mut untyped = Vec::new();
+        events.send(1).unwrap();
+        tokio::select! { Some(event) = inbox.recv() => untyped.push(event), else => {} }
+        """
+    )
+    # Either the type is found, or it is said that it must be given.
+    assert cell.status == "ok" or "untyped" in cell.traceback, cell
+
+
+def test_a_panic_is_an_error_with_its_line_and_costs_nothing(kernel: Kernel) -> None:
+    kernel.ok("let kept = vec![1, 2]; let mut changed = 1;")
+    cell = kernel.fails("changed += 1;\nprintln!(\"before\");\nlet lost = kept[7];", "Panic")
+    assert "index out of bounds" in cell.evalue
+    assert "line 3" in cell.traceback
+    assert cell.outputs == [("stdout", "before\n"), ("error", "Panic")]
+    assert kernel.ok("(&kept, changed)").text == "([1, 2], 2)"
+
+
+def test_a_panic_in_what_is_awaited_is_the_cells_error(kernel: Kernel) -> None:
+    kernel.ok("async fn boom() -> u8 { tokio::task::yield_now().await; panic!(\"inside {}\", 1) }")
+    cell = kernel.fails("let awaited = boom().await;", "Panic")
+    assert cell.evalue == "inside 1"
+    assert kernel.ok("async { 2 }.await").text == "2"
+
+
+@pytest.mark.parametrize(
+    "code, evalue",
+    [
+        ('let nothing: Result<u8, _> = Err("bare"); nothing.unwrap();', "bare"),
+        ("None::<u8>.expect(\"there\");", "there"),
+        ("std::panic::panic_any(7);", ""),
+        ("std::panic::resume_unwind(Box::new(7));", ""),
+        ("todo!();", "not yet implemented"),
+    ],
+)
+def test_every_kind_of_panic_is_an_error(kernel: Kernel, code: str, evalue: str) -> None:
+    assert evalue in kernel.fails(code, "Panic").evalue
+
+
+def test_a_panic_that_the_cell_catches_is_no_error(kernel: Kernel) -> None:
+    cell = kernel.ok('std::panic::catch_unwind(|| panic!("caught")).is_err()')
+    assert cell.text == "true"
+    assert "caught" in cell.stderr
+
+
+def test_a_failed_question_mark_is_an_error_with_its_sources(kernel: Kernel) -> None:
+    kernel.ok(
+        """
+        #[derive(Debug)] struct Outer(std::num::ParseIntError);
+        impl std::fmt::Display for Outer {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { write!(f, "no port") }
+        }
+        impl std::error::Error for Outer {
+            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> { Some(&self.0) }
+        }
+        fn port(text: &str) -> Result<u16, Outer> { text.parse().map_err(Outer) }
+        let kept_port = port("80")?;
+        """
+    )
+    cell = kernel.fails('println!("before"); let lost_port = port("x")?; println!("behind");', "Outer")
+    assert cell.evalue == "no port"
+    assert "invalid digit found in string" in cell.traceback
+    assert cell.outputs == [("stdout", "before\n"), ("error", "Outer")]
+    assert kernel.ok("kept_port").text == "80"
+    boxed = 'let text: Result<u8, Box<dyn std::error::Error>> = Err("only text".into()); text?;'
+    assert kernel.run(boxed).evalue == "only text"
+
+
+def test_a_question_mark_in_the_users_own_functions_returns(kernel: Kernel) -> None:
+    cell = kernel.ok(
+        """
+        fn sum(a: &str, b: &str) -> Option<i32> { Some(a.parse::<i32>().ok()? + b.parse::<i32>().ok()?) }
+        let in_closure = || -> Result<i32, std::num::ParseIntError> { Ok("x".parse::<i32>()? + 1) };
+        (sum("1", "x"), in_closure().is_err(), async { None::<u8>?; Some(1) }.await)
+        """
+    )
+    assert cell.text == "(None, true, None)"
+
+
+def test_a_panic_in_a_task_is_said_under_its_cell_and_changes_nothing(kernel: Kernel) -> None:
+    kernel.ok("let untouched = 3;")
+    spawner = kernel.ok('let panicking = tokio::spawn(async { panic!("in the task") });')
+    kernel.wait_for(lambda: "in the task" in spawner.stderr)
+    assert spawner.status == "ok"
+    assert kernel.ok("(untouched, panicking.await.unwrap_err().is_panic())").text == "(3, true)"
+
+
+@pytest.mark.parametrize("code", ["std::process::abort();", "std::process::exit(3);"])
+def test_a_dying_process_is_an_error_that_says_what_is_lost(kernel: Kernel, code: str) -> None:
+    kernel.ok("fn kept_item() -> u8 { 9 }\nlet lost_value = 1;")
+    cell = kernel.fails(f'println!("last words"); {code}', "CellProcessDied")
+    assert "lost_value" in cell.evalue
+    assert cell.outputs == [("stdout", "last words\n"), ("error", "CellProcessDied")]
+    assert kernel.ok("kept_item() + async { 1 }.await").text == "10"
+    kernel.fails("lost_value", "CompilationError")
+    kernel.ok("let lost_value = 2;")
+    assert kernel.ok("lost_value").text == "2"
+
+
+def test_a_process_that_dies_between_cells_costs_one_cell(kernel: Kernel) -> None:
+    kernel.ok("fn kept_function() -> u8 { 8 }\nlet lost_between = 1;")
+    cell_processes = kernel.processes()[1:]
+    kernel.ok("tokio::spawn(async { std::process::exit(1) });")
+    gone, alive = psutil.wait_procs(cell_processes, timeout=10)
+    assert gone, alive
+    cell = kernel.fails("kept_function()", "CellProcessDied")
+    assert "lost_between" in cell.evalue
+    assert kernel.ok("kept_function()").text == "8"
+
+
+def test_an_error_has_the_terminals_colours(kernel: Kernel) -> None:
+    cell = kernel.fails("missing", "CompilationError")
+    assert "\\u001b[" in json.dumps(cell.reply["traceback"])
