@@ -5,6 +5,7 @@
 //! user's commands.
 
 mod bracket;
+mod cell_crates;
 mod cell_process;
 mod child;
 mod complete;

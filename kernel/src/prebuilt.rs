@@ -5,7 +5,7 @@
 //!     source/                 the runtime crate as this program carries it
 //!     build/release/deps/     libmorceaux.so, which contains tokio, and the crates it was made of
 //!     stubs/tokio-1.54.1.rs   what cargo compiles in place of a crate that the dylib contains
-//!     cells/morceaux/         the manifest under which cells depend on the runtime crate
+//!     crates/                 the shared crates as cells see them, see `cell_crates.rs`
 //!     bin/                    links to this program, whose names say what it is to be
 //!     std-source/             what inference reads of the standard library, see `std_source.rs`
 //!     template/               a session folder with everything compiled, see `session_dir.rs`
@@ -20,7 +20,7 @@ use anyhow::{Context, bail, ensure};
 use include_dir::{Dir, include_dir};
 use sha2::{Digest, Sha256};
 
-use crate::std_source;
+use crate::{cell_crates, std_source};
 
 static RUNTIME: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/runtime");
 const WORKSPACE_MANIFEST: &str = include_str!("../../Cargo.toml");
@@ -81,14 +81,19 @@ impl Prebuilt {
         self.root.join("std-source")
     }
 
+    /// The shared crates as cells see them.
+    pub fn cell_crates(&self) -> PathBuf {
+        self.root.join("crates")
+    }
+
     /// The evcxr commands that make the runtime available to the cells.
     pub fn commands(&self) -> anyhow::Result<String> {
-        let manifest = self.root.join("cells/morceaux");
+        let manifest = self.cell_crates().join("morceaux");
         let manifest = manifest.to_str().context("its path is not UTF-8")?;
         Ok(format!(
             ":dep tokio = {}\n:dep morceaux = {{ path = {manifest:?} }}\n\
              use morceaux::prelude::*;\nuse morceaux::print;",
-            tokio_dependency()?
+            cell_crates::tokio_dependency()?
         ))
     }
 
@@ -139,7 +144,7 @@ impl Prebuilt {
         write(&source.join("Cargo.toml"), &manifest)?;
         write(&source.join("Cargo.lock"), LOCK)?;
         self.write_stubs()?;
-        self.write_cell_manifest()?;
+        cell_crates::write_all(&self.cell_crates(), &source)?;
         let std_source = self.std_source();
         std_source::copy(&toolchain.library, &std_source)
             .with_context(|| format!("{} cannot be written", std_source.display()))?;
@@ -190,34 +195,10 @@ impl Prebuilt {
         }
         Ok(())
     }
-
-    fn write_cell_manifest(&self) -> anyhow::Result<()> {
-        let folder = self.root.join("cells/morceaux");
-        create_dir(&folder)?;
-        let manifest = format!(
-            "[package]\nname = \"morceaux\"\nversion = \"{}\"\nedition = \"2024\"\n\n\
-             [lib]\npath = \"../../source/runtime/src/lib.rs\"\n\n\
-             [workspace]\n\n\
-             [dependencies]\ntokio = {}\nbytes = \"={}\"\n",
-            locked_version("morceaux")?,
-            tokio_dependency()?,
-            locked_version("bytes")?,
-        );
-        write(&folder.join("Cargo.toml"), &manifest)
-    }
-}
-
-/// What cells ask for as `tokio`: the dylib's version, with everything that is stable, so that
-/// inference sees it all.
-fn tokio_dependency() -> anyhow::Result<String> {
-    let version = locked_version("tokio")?;
-    Ok(format!(
-        r#"{{ version = "={version}", features = ["full", "test-util"] }}"#
-    ))
 }
 
 /// The version of a package in this program's lock file.
-fn locked_version(package: &str) -> anyhow::Result<&'static str> {
+pub fn locked_version(package: &str) -> anyhow::Result<&'static str> {
     let entry = format!("name = \"{package}\"\nversion = \"");
     LOCK.split_once(&entry)
         .and_then(|(_, rest)| rest.split('"').next())
@@ -318,12 +299,13 @@ fn ask_rustc(args: &[&str]) -> anyhow::Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-fn create_dir(path: &Path) -> anyhow::Result<()> {
+/// Makes a folder and those above it.
+pub fn create_dir(path: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(path).with_context(|| format!("{} cannot be made", path.display()))
 }
 
 /// Writes a file unless it has this content, so that cargo sees no change where there is none.
-fn write(path: &Path, content: &str) -> anyhow::Result<()> {
+pub fn write(path: &Path, content: &str) -> anyhow::Result<()> {
     let write = || -> io::Result<()> {
         if std::fs::read(path).is_ok_and(|old| old == content.as_bytes()) {
             return Ok(());

@@ -16,6 +16,7 @@ use jupyter_protocol::ConnectionInfo;
 use jupyter_zmq_client as zmq;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tracing_subscriber::EnvFilter;
 
 use crate::bracket::Bracket;
 use crate::iopub::IoPub;
@@ -25,6 +26,13 @@ use crate::session::Session;
 use crate::session_dir::{self, SessionDir};
 use crate::shell::Shell;
 use crate::{control, evaluator, stdin};
+
+/// The environment variable that says what to log, as in
+/// <https://docs.rs/tracing-subscriber/latest/tracing_subscriber/filter/struct.EnvFilter.html>.
+const LOG_VAR: &str = "MORCEAUX_LOG";
+
+/// rust-analyzer warns of much that the user is told in other words.
+const LOG_DEFAULT: &str = "error,morceaux_kernel=warn";
 
 /// How many reports of the cell process wait to be passed on before it does.
 const REPORTS: usize = 64;
@@ -41,13 +49,9 @@ pub fn run(connection_file: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("{} cannot be read", connection_file.display()))?;
     let connection: ConnectionInfo = serde_json::from_str(&connection)
         .with_context(|| format!("{} is no connection file", connection_file.display()))?;
+    let filter = EnvFilter::try_from_env(LOG_VAR).unwrap_or_else(|_| EnvFilter::new(LOG_DEFAULT));
     tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::builder()
-                .with_default_directive(tracing::Level::WARN.into())
-                .with_env_var("MORCEAUX_LOG")
-                .from_env_lossy(),
-        )
+        .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
     let folder = SessionDir::choose()?;

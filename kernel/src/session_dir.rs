@@ -4,7 +4,8 @@
 //! <cache>/morceaux/sessions/<id>/
 //!     lock                held as long as the kernel lives; a folder whose lock is free is swept
 //!     kernel.sock         where the cell process finds the kernel
-//!     .cargo/config.toml  makes cargo use our wrapper, without a word in anyone's environment
+//!     .cargo/config.toml  makes cargo use our wrapper and our manifest of tokio, without a word in
+//!                         anyone's environment
 //!     cells/              evcxr's own folder, below that configuration
 //!     std-source          where rust-analyzer looks for the standard library's source
 //! ```
@@ -105,12 +106,16 @@ impl SessionDir {
         Ok(())
     }
 
-    /// Makes cargo use our wrapper below the folder.
+    /// Makes cargo use our wrapper, and our manifest of tokio, below the folder.
     pub fn write_cargo_config(&self, prebuilt: &Prebuilt) -> anyhow::Result<()> {
         let wrapper = prebuilt.rustc_wrapper();
         let wrapper = wrapper.to_str().context("its path is not UTF-8")?;
+        let tokio = prebuilt.cell_crates().join("tokio");
+        let tokio = tokio.to_str().context("its path is not UTF-8")?;
         fs::create_dir_all(self.path.join(".cargo"))?;
-        let config = format!("[build]\nrustc-wrapper = {wrapper:?}\n");
+        let config = format!(
+            "[build]\nrustc-wrapper = {wrapper:?}\n\n[patch.crates-io]\ntokio = {{ path = {tokio:?} }}\n"
+        );
         fs::write(self.path.join(".cargo/config.toml"), config)?;
         Ok(())
     }

@@ -23,7 +23,11 @@ pub fn copy(library: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn copy_sources(from: &Path, to: &Path) -> io::Result<()> {
+/// Copies the Rust files of a tree.
+///
+/// # Errors
+/// Where something cannot be read or written.
+pub fn copy_sources(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
