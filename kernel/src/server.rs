@@ -60,7 +60,7 @@ pub fn run(connection_file: &Path) -> anyhow::Result<()> {
         evaluator::set_environment(
             &session_dir::cells(&folder),
             &session_dir::std_source(&folder),
-        )
+        );
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -27,7 +27,7 @@ macro_rules! show {
     };
 }
 
-/// What [`show!`](crate::show) expands to.
+/// What `show!` expands to.
 #[doc(hidden)]
 pub mod __show {
     use std::future::Future;
