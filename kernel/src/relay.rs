@@ -1,8 +1,8 @@
 //! The way of a cell's output: from the cell process's reports to iopub, each under its cell.
 //!
 //! One task does this, so what was reported first is shown first, and a cell's end is known after
-//! all that it has written has gone out. Text is sent at once when a cell has been quiet, and
-//! collected for a moment when it is not: front ends drop messages that come by the thousand.
+//! all that it has written has gone out. A line is sent at once when its cell has been quiet; other
+//! text is collected for a moment: front ends drop messages that come by the thousand.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -192,7 +192,9 @@ impl Relay {
         };
         state.output.write(stream, bytes);
         let quiet = state.last_sent.is_none_or(|last| last.elapsed() >= COLLECT);
-        if quiet || state.output.bytes_waiting() >= MAX_COLLECTED_BYTES {
+        // What does not end a line is often one piece of several: std writes `eprintln!("{a} {b}")` so.
+        let ends_line = bytes.last() == Some(&b'\n');
+        if quiet && ends_line || state.output.bytes_waiting() >= MAX_COLLECTED_BYTES {
             self.send(cell, false).await;
         } else {
             self.collecting.insert(cell);

@@ -91,6 +91,20 @@ def test_an_expression_may_await_anywhere(kernel: Kernel, code: str, text: str) 
     assert kernel.ok(code).text == text
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        'panic!("end {}", f(1).await)',
+        '{ let x = f(1).await; panic!("end {x}") }',
+        '{ f(1).await; loop { if f(1).await == 1 { panic!("end 1") } } }',
+        'async { f(1).await; panic!("end 1") }.await',
+        'if f(1).await == 1 { panic!("end 1") } else { panic!("end 2") }',
+    ],
+)
+def test_a_cell_may_end_in_what_never_has_a_value(kernel: Kernel, code: str) -> None:
+    assert kernel.fails(code, "Panic").evalue == "end 1"
+
+
 def test_loops_await_in_their_heads_and_in_their_bodies(kernel: Kernel) -> None:
     cell = kernel.ok(
         """

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 
-import pytest
 import psutil
+import pytest
 
 from client import Kernel
+from conftest import Gate
 from request import Cell
+
+SET_UP = """
+    async fn given() -> i32 { 1 }
+    async fn fallible() -> Result<i32, std::fmt::Error> { Ok(1) }
+"""
 
 # What stands in the generated code, and in no error that a user should read.
 GENERATED = ["morceaux::", "evcxr", "question_mark", "block_on", "cell_guard", "show!", "__show"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def functions(kernel_of_module: Kernel) -> Iterator[None]:
+    """What the cells of this file call."""
+    kernel_of_module.ok(SET_UP)
+    yield
 
 
 def check_place(cell: Cell, line: int, column: int) -> None:
@@ -44,9 +58,6 @@ MARKED = [
 
 @pytest.mark.parametrize("marked", MARKED)
 def test_a_compile_error_is_at_the_users_own_place(kernel: Kernel, marked: str) -> None:
-    kernel.ok(
-        "async fn given() -> i32 { 1 }\nasync fn fallible() -> Result<i32, std::fmt::Error> { Ok(1) }"
-    )
     before, _, behind = marked.partition("|")
     line = before.count("\n") + 1
     column = len(before) - (before.rfind("\n") + 1) + 1
@@ -143,7 +154,7 @@ def test_a_failed_question_mark_is_an_error_with_its_sources(kernel: Kernel) -> 
     assert "invalid digit found in string" in cell.traceback
     assert cell.outputs == [("stdout", "before\n"), ("error", "Outer")]
     assert kernel.ok("kept_port").text == "80"
-    boxed = 'let text: Result<u8, Box<dyn std::error::Error>> = Err("only text".into()); text?;'
+    boxed = 'Err::<u8, Box<dyn std::error::Error>>("only text".into())?;'
     assert kernel.run(boxed).evalue == "only text"
 
 
@@ -151,8 +162,8 @@ def test_a_question_mark_in_the_users_own_functions_returns(kernel: Kernel) -> N
     cell = kernel.ok(
         """
         fn sum(a: &str, b: &str) -> Option<i32> { Some(a.parse::<i32>().ok()? + b.parse::<i32>().ok()?) }
-        let in_closure = || -> Result<i32, std::num::ParseIntError> { Ok("x".parse::<i32>()? + 1) };
-        (sum("1", "x"), in_closure().is_err(), async { None::<u8>?; Some(1) }.await)
+        let in_closure = (|| -> Result<i32, std::num::ParseIntError> { Ok("x".parse::<i32>()? + 1) })();
+        (sum("1", "x"), in_closure.is_err(), async { None::<u8>?; Some(1) }.await)
         """
     )
     assert cell.text == "(None, true, None)"
@@ -160,7 +171,9 @@ def test_a_question_mark_in_the_users_own_functions_returns(kernel: Kernel) -> N
 
 def test_a_panic_in_a_task_is_said_under_its_cell_and_changes_nothing(kernel: Kernel) -> None:
     kernel.ok("let untouched = 3;")
-    spawner = kernel.ok('let panicking = tokio::spawn(async { panic!("in the task") });')
+    spawner = kernel.ok(
+        'let panicking = tokio::spawn(async { if true { panic!("in the task") } });'
+    )
     kernel.wait_for(lambda: "in the task" in spawner.stderr)
     assert spawner.status == "ok"
     assert kernel.ok("(untouched, panicking.await.unwrap_err().is_panic())").text == "(3, true)"
@@ -178,12 +191,19 @@ def test_a_dying_process_is_an_error_that_says_what_is_lost(kernel: Kernel, code
     assert kernel.ok("lost_value").text == "2"
 
 
-def test_a_process_that_dies_between_cells_costs_one_cell(kernel: Kernel) -> None:
+def test_a_process_that_dies_between_cells_costs_one_cell(
+    kernel: Kernel, gate: Callable[[], Gate]
+) -> None:
+    die = gate()
     kernel.ok("fn kept_function() -> u8 { 8 }\nlet lost_between = 1;")
+    kernel.ok(f"tokio::spawn(async {{ {die.wait} std::process::exit(1); }});")
     cell_processes = kernel.processes()[1:]
-    kernel.ok("tokio::spawn(async { std::process::exit(1) });")
-    gone, alive = psutil.wait_procs(cell_processes, timeout=10)
-    assert gone, alive
+    die.open()
+    # What has ended stays a zombie until evcxr looks at it.
+    dead = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    kernel.wait_for(
+        lambda: all(not p.is_running() or p.status() in dead for p in cell_processes)
+    )
     cell = kernel.fails("kept_function()", "CellProcessDied")
     assert "lost_between" in cell.evalue
     assert kernel.ok("kept_function()").text == "8"

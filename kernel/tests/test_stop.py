@@ -57,19 +57,16 @@ def test_a_stopped_cell_leaves_everything_as_it_was(kernel: Kernel) -> None:
     cell = kernel.start(
         """
         {
-            let _outside = Loud("outside");
-            loop {
-                let _inside = Loud("inside");
-                println!("tick {}", ticks.recv().await.unwrap());
-                std::mem::forget(_inside);
-            }
-        }
+            let _outer = Loud("outer");
+            let _inner = Loud("inner");
+            loop { println!("tick {}", ticks.recv().await.unwrap()); }
+        };
         """
     )
     kernel.wait_for(lambda: len(cell.lines) >= 3)
     stopped(kernel, cell)
-    *lines, inside, outside = cell.lines
-    assert (inside, outside) == ("dropped inside", "dropped outside")
+    *lines, inner, outer = cell.lines
+    assert (inner, outer) == ("dropped inner", "dropped outer")
     assert cell.late_outputs == []
     assert lines == [f"tick {tick}" for tick in range(1, len(lines) + 1)]
     assert kernel.ok("ticks.recv().await.unwrap()").text == str(len(lines) + 1)
@@ -145,8 +142,9 @@ def test_a_stop_that_comes_when_nothing_runs_is_harmless(kernel: Kernel) -> None
 def test_a_stop_that_comes_at_the_end_of_a_cell_does_not_reach_the_next_one(kernel: Kernel) -> None:
     for _ in range(5):
         first = started(kernel, 'println!("on"); tokio::task::yield_now().await;')
-        kernel.send("interrupt_request", "control")
+        stop = kernel.send("interrupt_request", "control")
         kernel.finish(first)
+        kernel.finish(stop)
         assert kernel.ok("tokio::task::yield_now().await; kept").text == "41"
 
 
