@@ -11,8 +11,8 @@ use std::process::Command;
 use anyhow::{Context, ensure};
 use toml::{Table, Value};
 
-use crate::prebuilt::{create_dir, locked_version, write};
-use crate::std_source::copy_sources;
+use crate::carried::locked_version;
+use crate::files::{copy_sources, create_dir, write};
 
 /// What tokio's types are made with, apart from tokio.
 const TOKIOS_DEPENDENCIES: [(&str, bool); 2] = [("bytes", true), ("pin-project-lite", false)];

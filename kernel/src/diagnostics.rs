@@ -8,11 +8,6 @@ use crate::error::CellError;
 use crate::prebuilt::SHARED_CRATES;
 use crate::source_map::SourceMap;
 
-/// A line that says what kind of error it is, in red, and what is wrong.
-pub fn headline(name: &str, message: &str) -> String {
-    format!("\x1b[1;31m{name}\x1b[0m: {message}")
-}
-
 /// The errors of a cell that does not compile, as rustc shows them, at the user's own places.
 pub fn compile_error(errors: &[CompilationError], map: &SourceMap) -> CellError {
     let summary = errors

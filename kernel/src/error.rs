@@ -1,7 +1,5 @@
 //! How a cell can fail, by who can do something about it.
 
-use crate::diagnostics;
-
 /// Why a cell did not succeed. Each becomes an `error` message and a reply with status `error`.
 #[derive(Debug, thiserror::Error)]
 pub enum CellError {
@@ -100,9 +98,14 @@ impl CellError {
             other => other.to_string(),
         };
         let mut lines = detail.lines();
-        let first = diagnostics::headline(self.name(), lines.next().unwrap_or_default());
+        let first = headline(self.name(), lines.next().unwrap_or_default());
         std::iter::once(first)
             .chain(lines.map(str::to_owned))
             .collect()
     }
+}
+
+/// A line that says what kind of error it is, in red, and what is wrong.
+fn headline(name: &str, message: &str) -> String {
+    format!("\x1b[1;31m{name}\x1b[0m: {message}")
 }

@@ -5,6 +5,7 @@
 //! user's commands.
 
 mod bracket;
+mod carried;
 mod cell_crates;
 mod cell_process;
 mod child;
@@ -13,6 +14,7 @@ mod control;
 mod diagnostics;
 mod error;
 mod evaluator;
+mod files;
 mod install;
 mod iopub;
 mod is_complete;

@@ -12,23 +12,21 @@
 //!     ready                   written last
 //! ```
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, bail, ensure};
-use include_dir::{Dir, include_dir};
 use sha2::{Digest, Sha256};
 
+use crate::carried::{self, locked_version};
+use crate::files::{create_dir, write};
 use crate::{cell_crates, std_source};
-
-static RUNTIME: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/runtime");
-const WORKSPACE_MANIFEST: &str = include_str!("../../Cargo.toml");
-const WORKSPACE_MEMBERS: &str = r#"members = ["kernel", "kernel/runtime"]"#;
-const LOCK: &str = include_str!("../../Cargo.lock");
 
 /// The crates whose types the cells share with the dylib. The first is the dylib itself.
 pub const SHARED_CRATES: [&str; 3] = ["morceaux", "tokio", "bytes"];
+
+/// The name under which this program is linked to be started as the rustc wrapper.
+pub const RUSTC_WRAPPER: &str = "rustc-wrapper";
 
 /// The folder described above.
 #[derive(Debug, Clone)]
@@ -63,7 +61,7 @@ impl Prebuilt {
 
     /// This program as the rustc wrapper.
     pub fn rustc_wrapper(&self) -> PathBuf {
-        self.root.join("bin").join(crate::rustc_wrapper::NAME)
+        self.root.join("bin").join(RUSTC_WRAPPER)
     }
 
     /// This program as the cell process.
@@ -99,7 +97,7 @@ impl Prebuilt {
 
     /// The versions of crates that everything is built for, as cargo's lock file.
     pub fn lock_file(&self) -> &'static str {
-        LOCK
+        carried::LOCK
     }
 
     /// Whether everything in it has been built.
@@ -132,17 +130,7 @@ impl Prebuilt {
     pub fn build(&self, toolchain: &Toolchain) -> anyhow::Result<()> {
         let source = self.root.join("source");
         let _ = std::fs::remove_dir_all(&source);
-        create_dir(&source.join("runtime"))?;
-        RUNTIME
-            .extract(source.join("runtime"))
-            .with_context(|| format!("{} cannot be written", source.display()))?;
-        ensure!(
-            WORKSPACE_MANIFEST.contains(WORKSPACE_MEMBERS),
-            "the workspace has other members"
-        );
-        let manifest = WORKSPACE_MANIFEST.replace(WORKSPACE_MEMBERS, r#"members = ["runtime"]"#);
-        write(&source.join("Cargo.toml"), &manifest)?;
-        write(&source.join("Cargo.lock"), LOCK)?;
+        carried::write(&source)?;
         self.write_stubs()?;
         cell_crates::write_all(&self.cell_crates(), &source)?;
         let std_source = self.std_source();
@@ -197,14 +185,6 @@ impl Prebuilt {
     }
 }
 
-/// The version of a package in this program's lock file.
-pub fn locked_version(package: &str) -> anyhow::Result<&'static str> {
-    let entry = format!("name = \"{package}\"\nversion = \"");
-    LOCK.split_once(&entry)
-        .and_then(|(_, rest)| rest.split('"').next())
-        .with_context(|| format!("{package} is not in the lock file"))
-}
-
 /// The Rust toolchain of the current folder.
 #[derive(Debug)]
 pub struct Toolchain {
@@ -243,9 +223,7 @@ impl Toolchain {
     fn folder_name(&self) -> String {
         let mut hash = Sha256::new();
         hash.update(&self.verbose_version);
-        hash.update(WORKSPACE_MANIFEST);
-        hash.update(LOCK);
-        hash_folder(&RUNTIME, &mut hash);
+        carried::hash(&mut hash);
         hash.update(env!("CARGO_PKG_VERSION"));
         let hash: String = hash.finalize()[..8]
             .iter()
@@ -266,14 +244,6 @@ impl Toolchain {
         };
         data_folders().into_iter().map(root).collect()
     }
-}
-
-fn hash_folder(folder: &Dir<'_>, hash: &mut Sha256) {
-    for file in folder.files() {
-        hash.update(file.path().as_os_str().as_encoded_bytes());
-        hash.update(file.contents());
-    }
-    folder.dirs().for_each(|folder| hash_folder(folder, hash));
 }
 
 /// The `share` beside the program's `bin`, then the user's own.
@@ -297,38 +267,4 @@ fn ask_rustc(args: &[&str]) -> anyhow::Result<String> {
         String::from_utf8_lossy(&output.stderr).trim()
     );
     Ok(String::from_utf8(output.stdout)?)
-}
-
-/// Makes a folder and those above it.
-pub fn create_dir(path: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(path).with_context(|| format!("{} cannot be made", path.display()))
-}
-
-/// Writes a file unless it has this content, so that cargo sees no change where there is none.
-pub fn write(path: &Path, content: &str) -> anyhow::Result<()> {
-    let write = || -> io::Result<()> {
-        if std::fs::read(path).is_ok_and(|old| old == content.as_bytes()) {
-            return Ok(());
-        }
-        std::fs::write(path, content)
-    };
-    write().with_context(|| format!("{} cannot be written", path.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_workspace_can_be_reduced_to_the_runtime() {
-        assert!(WORKSPACE_MANIFEST.contains(WORKSPACE_MEMBERS));
-    }
-
-    #[test]
-    fn every_shared_crate_is_locked() {
-        for package in SHARED_CRATES {
-            assert!(locked_version(package).is_ok(), "{package}");
-        }
-        assert_eq!(locked_version("evcxr").ok(), Some("0.22.0"));
-    }
 }

@@ -10,10 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use crate::prebuilt::{Prebuilt, SHARED_CRATES};
-
-/// The name under which the program is linked to be started as the wrapper.
-pub const NAME: &str = "rustc-wrapper";
+use crate::prebuilt::{Prebuilt, RUSTC_WRAPPER, SHARED_CRATES};
 
 /// evcxr's own name for this mode, which it wants when `:cache` is on.
 const EVCXRS_WRAPPER: &str = "EVCXR_RUSTC_WRAPPER";
@@ -25,7 +22,7 @@ const DONE: &str = "MORCEAUX_WRAPPED";
 pub fn is_wanted() -> Option<Prebuilt> {
     let program = PathBuf::from(std::env::args_os().next()?);
     let evcxrs = std::env::var_os(EVCXRS_WRAPPER).is_some();
-    if !evcxrs && program.file_name()? != NAME {
+    if !evcxrs && program.file_name()? != RUSTC_WRAPPER {
         return None;
     }
     Prebuilt::of_link(&program)

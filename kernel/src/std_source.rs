@@ -2,15 +2,13 @@
 //! that it is shown, and the library's folder holds more tests, architectures' intrinsics and
 //! vendored crates than library.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
+use crate::files;
+
 /// The crates whose types appear in cells.
 const CRATES: [&str; 4] = ["core", "alloc", "std", "proc_macro"];
-
-/// Folders in them that no type comes from.
-const LEFT_OUT: [&str; 2] = ["tests", "benches"];
 
 /// Copies what is needed.
 ///
@@ -18,36 +16,15 @@ const LEFT_OUT: [&str; 2] = ["tests", "benches"];
 /// Where something cannot be read or written.
 pub fn copy(library: &Path, to: &Path) -> io::Result<()> {
     for name in CRATES {
-        copy_sources(&library.join(name).join("src"), &to.join(name).join("src"))?;
-    }
-    Ok(())
-}
-
-/// Copies the Rust files of a tree.
-///
-/// # Errors
-/// Where something cannot be read or written.
-pub fn copy_sources(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let to = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            if !LEFT_OUT
-                .iter()
-                .any(|left_out| entry.file_name() == *left_out)
-            {
-                copy_sources(&entry.path(), &to)?;
-            }
-        } else if to.extension().is_some_and(|extension| extension == "rs") {
-            fs::copy(entry.path(), to)?;
-        }
+        files::copy_sources(&library.join(name).join("src"), &to.join(name).join("src"))?;
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

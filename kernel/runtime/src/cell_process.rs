@@ -2,27 +2,15 @@
 //!
 //! evcxr starts this process, writes `LOAD_AND_RUN <path> <function>` to its standard input, and
 //! reads words from its standard output, by lines. Both are taken away from the user's code first:
-//! what a cell prints can neither look like one of evcxr's words nor delay one. Pinned to what
-//! evcxr 0.22.0 does (its `child_process.rs` and `eval_context.rs`).
+//! what a cell prints can neither look like one of evcxr's words nor delay one.
 
 use std::ffi::{OsStr, c_void};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
-use std::sync::OnceLock;
+use std::io::{BufRead, BufReader};
 
 use crate::cell::{self, Phase};
 use crate::wire::{self, Report};
-use crate::{block_on, interrupt, link, stdio, tasks};
-
-/// evcxr's side of the original standard output.
-static EVCXR: OnceLock<File> = OnceLock::new();
-
-/// What evcxr is told when its function has returned.
-const EXECUTION_COMPLETE: &[u8] = b"EVCXR_EXECUTION_COMPLETE\n";
-/// What evcxr's generated code prints when the cell has unwound.
-const PANIC_NOTIFICATION: &[u8] = b"EVCXR_PANIC_NOTIFICATION\n";
-/// How a line begins with which evcxr's generated code says that a variable was lost.
-const VARIABLE_CHANGED_TYPE: &[u8] = b"EVCXR_VARIABLE_CHANGED_TYPE:";
+use crate::{block_on, evcxr_words, interrupt, link, stdio, tasks};
 
 /// Takes bytes that the process writes to a file descriptor; returns whether it has.
 type WriteHook = extern "C" fn(fd: i32, bytes: *const u8, length: usize) -> bool;
@@ -49,7 +37,7 @@ fn prepare(set_write_hook: extern "C" fn(WriteHook)) -> std::io::Result<BufReade
     let commands = File::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?);
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
     let words = File::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?);
-    let _ = EVCXR.set(words);
+    evcxr_words::listen(words);
 
     link::connect(&socket, interrupt::obey)?;
     stdio::replace()?;
@@ -126,47 +114,9 @@ fn finish_cell() {
         link::send(&Report::Ended { cell, outcome });
     }
     if unwound {
-        say(PANIC_NOTIFICATION);
+        evcxr_words::say(evcxr_words::PANIC_NOTIFICATION);
     }
-    say(EXECUTION_COMPLETE);
-}
-
-/// Says a word to evcxr. If it no longer listens, its kernel has gone, and the orders thread ends
-/// the process.
-fn say(word: &[u8]) {
-    if let Some(mut evcxr) = EVCXR.get() {
-        let _ = evcxr.write_all(word);
-    }
-}
-
-/// Passes on what a write to standard output holds beside words of evcxr's generated code, which
-/// only the main thread says, and only where they are due.
-pub(crate) fn without_evcxrs_words(bytes: &[u8], mut text: impl FnMut(&[u8])) {
-    let word = match cell::phase() {
-        Phase::Loading => find(bytes, VARIABLE_CHANGED_TYPE).map(|start| {
-            let end = find(&bytes[start..], b"\n").map_or(bytes.len(), |length| start + length + 1);
-            say(&bytes[start..end]);
-            start..end
-        }),
-        Phase::Unwound(cell) => find(bytes, PANIC_NOTIFICATION).map(|start| {
-            // The kernel is told first, so the word itself waits for `finish_cell`.
-            cell::set_phase(Phase::UnwoundAndSaid(cell));
-            start..start + PANIC_NOTIFICATION.len()
-        }),
-        _ => None,
-    };
-    let Some(word) = word else {
-        return text(bytes);
-    };
-    for part in [&bytes[..word.start], &bytes[word.end..]] {
-        if !part.is_empty() {
-            text(part);
-        }
-    }
-}
-
-fn find(bytes: &[u8], word: &[u8]) -> Option<usize> {
-    bytes.windows(word.len()).position(|window| window == word)
+    evcxr_words::say(evcxr_words::EXECUTION_COMPLETE);
 }
 
 /// The panic hook. A panic that ends the cell is shown as the cell's error, so it is only noted; all

@@ -28,6 +28,7 @@ mod block_on;
 mod cell;
 mod cell_process;
 mod display;
+mod evcxr_words;
 mod event_loop;
 mod interrupt;
 mod link;

@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::wire::{CellId, Report, Stream};
-use crate::{cell, cell_process, link, tasks};
+use crate::{cell, evcxr_words, link, tasks};
 
 /// Longer writes are cut into several reports, so that other threads get their turn.
 const MAX_TEXT_BYTES: usize = 1 << 20;
@@ -108,7 +108,7 @@ pub(crate) fn take(fd: i32, bytes: &[u8]) -> bool {
     let cell = tasks::current_cell();
     match replaced.stream {
         Stream::Stdout => {
-            cell_process::without_evcxrs_words(bytes, |bytes| report(cell, Stream::Stdout, bytes));
+            evcxr_words::without_evcxrs_words(bytes, |bytes| report(cell, Stream::Stdout, bytes));
         }
         Stream::Stderr => report(cell, Stream::Stderr, bytes),
     }
