@@ -7,6 +7,7 @@ use jupyter_zmq_client::RouterSendConnection;
 use serde_json::{Value, json};
 
 use crate::iopub::IoPub;
+use crate::kernel_info;
 
 /// Brackets requests. Clones belong to the same kernel.
 #[derive(Clone)]
@@ -85,7 +86,7 @@ async fn reply(
     connection: &mut RouterSendConnection,
     content: JupyterMessageContent,
 ) {
-    let reply = JupyterMessage::new(content, Some(request));
+    let reply = kernel_info::message(content, Some(request));
     if let Err(error) = connection.send(reply).await {
         // The client has gone; the others still get what was published.
         tracing::warn!("a reply could not be sent: {error}");

@@ -1,5 +1,7 @@
 //! Compile errors and panics in terms of what the user wrote. Pure.
 
+use std::ops::Range;
+
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use evcxr::CompilationError;
@@ -10,13 +12,15 @@ use crate::source_map::SourceMap;
 
 /// The errors of a cell that does not compile, as rustc shows them, at the user's own places.
 pub fn compile_error(errors: &[CompilationError], map: &SourceMap) -> CellError {
-    let summary = errors
-        .first()
-        .map(CompilationError::message)
-        .unwrap_or_default();
-    let rendered: Vec<String> = errors.iter().map(|error| render(error, map)).collect();
+    // Warnings come along, of earlier cells too.
+    let is_error = |error: &&CompilationError| error.level() == "error";
+    let only_errors: Vec<_> = errors.iter().filter(is_error).collect();
+    let summary = only_errors.first().map(|error| error.message());
+    let mut rendered: Vec<String> = only_errors.iter().map(|error| render(error, map)).collect();
+    // What stands behind one `?` is wrong in several ways that read the same.
+    rendered.dedup();
     CellError::Compile {
-        summary,
+        summary: summary.unwrap_or_else(|| "the cell does not compile".to_owned()),
         rendered: rendered.join("\n\n"),
     }
 }
@@ -27,29 +31,12 @@ fn render(error: &CompilationError, map: &SourceMap) -> String {
     if let Some(code) = error.code() {
         title = title.id(code);
     }
-    let annotations: Vec<_> = error
-        .spanned_messages()
-        .iter()
-        .chain(error.help_spanned())
-        .filter_map(|spanned| {
-            let span = spanned.span?;
-            let start = map.original_offset(span.start_line, span.start_column);
-            let end = map.original_offset(span.end_line, span.end_column);
-            let kind = if spanned.is_primary {
-                AnnotationKind::Primary
-            } else {
-                AnnotationKind::Context
-            };
-            // A span without words of its own carries the message again.
-            let label = spanned.label.trim_start_matches("error: ");
-            Some(
-                kind.span(start..end.max(start))
-                    .label((label != message).then_some(label)),
-            )
-        })
-        .collect();
+    let places = places(error, map);
     let mut group = Group::with_title(title);
-    if !annotations.is_empty() {
+    if !places.is_empty() {
+        let annotations = places
+            .iter()
+            .map(|(kind, range, label)| kind.span(range.clone()).label(label.as_deref()));
         let snippet = Snippet::source(map.original())
             .path("cell")
             .annotations(annotations);
@@ -70,6 +57,65 @@ fn render(error: &CompilationError, map: &SourceMap) -> String {
     rendered
 }
 
+/// A place in the user's code, and what is said of it.
+type Place = (AnnotationKind, Range<usize>, Option<String>);
+
+/// The places that an error is about.
+fn places(error: &CompilationError, map: &SourceMap) -> Vec<Place> {
+    let of_error = error.spanned_messages().iter();
+    let of_helps = error.help_spanned().iter();
+    let places: Vec<_> = of_error
+        .map(|spanned| (spanned, spanned.is_primary))
+        .chain(of_helps.map(|spanned| (spanned, false)))
+        .filter_map(|(spanned, is_primary)| {
+            let span = spanned.span?;
+            let start = map.original_offset(span.start_line, span.start_column);
+            let end = map.original_offset(span.end_line, span.end_column);
+            let kind = if is_primary {
+                AnnotationKind::Primary
+            } else {
+                AnnotationKind::Context
+            };
+            // A span without words of its own carries the message again.
+            let label = in_users_terms(spanned.label.trim_start_matches("error: "));
+            let label = label.filter(|label| *label != error.message());
+            Some((kind, start..end.max(start), label))
+        })
+        .collect();
+    if places.is_empty() {
+        return place_of_moved_code(error, map).into_iter().collect();
+    }
+    places
+}
+
+/// evcxr loses the place of a `use`, which it takes apart. What it is about is still in the code.
+fn place_of_moved_code(error: &CompilationError, map: &SourceMap) -> Option<Place> {
+    let spans = error.json["spans"].as_array()?;
+    let span = spans.iter().find(|span| span["is_primary"] == true)?;
+    let text = &span["text"][0];
+    let column = |name: &str| usize::try_from(text[name].as_u64()?).ok()?.checked_sub(1);
+    let start = column("highlight_start")?;
+    let length = column("highlight_end")?.checked_sub(start)?;
+    let about: String = text["text"]
+        .as_str()?
+        .chars()
+        .skip(start)
+        .take(length)
+        .collect();
+    let found = map.original().find(&about).filter(|_| !about.is_empty())?;
+    let label = span["label"].as_str().and_then(in_users_terms);
+    Some((AnnotationKind::Primary, found..found + about.len(), label))
+}
+
+/// What rustc says, unless it speaks of what the user has not written.
+fn in_users_terms(text: &str) -> Option<String> {
+    let text = text.replace("`evcxr_variable_store`", "<end of input>");
+    let foreign = ["morceaux::", "evcxr"]
+        .iter()
+        .any(|word| text.contains(word));
+    (!foreign).then_some(text)
+}
+
 /// Notes and helps that belong to no place in the code.
 fn notes(error: &CompilationError) -> Vec<(Level<'static>, String)> {
     let children = error.json["children"].as_array();
@@ -81,7 +127,7 @@ fn notes(error: &CompilationError) -> Vec<(Level<'static>, String)> {
         };
         let placeless = child["spans"].as_array().is_none_or(Vec::is_empty);
         let text = child["message"].as_str().filter(|_| placeless)?;
-        Some((level, text.to_owned()))
+        Some((level, in_users_terms(text)?))
     };
     let mut notes: Vec<_> = children.into_iter().flatten().filter_map(note).collect();
     if let Some(hint) = error.evcxr_extra_hint() {

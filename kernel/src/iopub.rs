@@ -5,6 +5,8 @@ use jupyter_protocol::{JupyterMessage, JupyterMessageContent, Status};
 use jupyter_zmq_client::KernelIoPubConnection;
 use tokio::sync::mpsc;
 
+use crate::kernel_info;
+
 /// How many messages wait for the socket before their senders do.
 const CAPACITY: usize = 256;
 
@@ -32,7 +34,7 @@ impl IoPub {
 
     /// Sends content as a child of the request that caused it.
     pub async fn send(&self, content: impl Into<JupyterMessageContent>, parent: &JupyterMessage) {
-        self.send_message(JupyterMessage::new(content, Some(parent)))
+        self.send_message(kernel_info::message(content, Some(parent)))
             .await;
     }
 
@@ -43,7 +45,7 @@ impl IoPub {
 
     /// Sends the first message, which has no parent.
     pub async fn starting(&self) {
-        self.send_message(JupyterMessage::new(Status::starting(), None))
+        self.send_message(kernel_info::message(Status::starting(), None))
             .await;
     }
 

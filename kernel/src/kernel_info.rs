@@ -1,9 +1,23 @@
-//! What the kernel says of itself.
+//! What the kernel says of itself, and what stands in the header of all that it says.
 
-use jupyter_protocol::{CodeMirrorMode, HelpLink, KernelInfoReply, LanguageInfo, ReplyStatus};
+use jupyter_protocol::{
+    CodeMirrorMode, HelpLink, JupyterMessage, JupyterMessageContent, KernelInfoReply, LanguageInfo,
+    ReplyStatus,
+};
 
 /// The version of the messaging protocol, in the kernelspec and in the reply.
 pub const PROTOCOL_VERSION: &str = "5.5";
+
+/// A message from this kernel, in the version of the protocol that it speaks.
+pub fn message(
+    content: impl Into<JupyterMessageContent>,
+    parent: Option<&JupyterMessage>,
+) -> JupyterMessage {
+    let mut message = JupyterMessage::new(content, parent);
+    PROTOCOL_VERSION.clone_into(&mut message.header.version);
+    "kernel".clone_into(&mut message.header.username);
+    message
+}
 
 /// Answers a kernel_info_request.
 pub fn reply() -> KernelInfoReply {

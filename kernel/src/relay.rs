@@ -48,6 +48,8 @@ pub enum Instruction {
         parent: Box<JupyterMessage>,
         /// The number beside its result.
         execution_count: ExecutionCount,
+        /// Whether its output is for nobody.
+        silent: bool,
         /// Where its end is told.
         end_tx: mpsc::UnboundedSender<End>,
     },
@@ -65,6 +67,7 @@ pub enum Instruction {
 struct Cell {
     parent: Box<JupyterMessage>,
     execution_count: ExecutionCount,
+    silent: bool,
     end_tx: mpsc::UnboundedSender<End>,
     output: CellOutput,
     last_sent: Option<Instant>,
@@ -128,12 +131,14 @@ impl Relay {
                 cell,
                 parent,
                 execution_count,
+                silent,
                 end_tx,
             } => {
                 self.last = cell;
                 let state = Cell {
                     parent,
                     execution_count,
+                    silent,
                     end_tx,
                     output: CellOutput::default(),
                     last_sent: None,
@@ -177,6 +182,8 @@ impl Relay {
             Report::ResultTextBegin { cell } => self.set_result(cell, true),
             Report::ResultTextEnd { cell } => self.set_result(cell, false),
             Report::Ended { cell, outcome } => {
+                // What tasks of other cells have written until now was written before this end.
+                self.send_collected().await;
                 self.send(cell, true).await;
                 self.tell(cell, End::Ended(outcome));
             }
@@ -245,7 +252,7 @@ impl Relay {
         if !outputs.is_empty() {
             state.last_sent = Some(Instant::now());
         }
-        for output in outputs {
+        for output in outputs.into_iter().filter(|_| !state.silent) {
             if let Some(content) = content(output, state.execution_count) {
                 self.iopub.send(content, &state.parent).await;
             }
@@ -284,7 +291,16 @@ fn content(output: Output, execution_count: ExecutionCount) -> Option<JupyterMes
                 .into()
             }
         }
-        Output::Result { bundle } => ExecuteResult::new(execution_count, media(bundle)?).into(),
+        Output::Result { bundle } => {
+            // Left out, it would be sent as `null`, which the protocol does not allow.
+            let transient = Some(Transient::default());
+            let result = ExecuteResult::new(execution_count, media(bundle)?);
+            ExecuteResult {
+                transient,
+                ..result
+            }
+            .into()
+        }
     })
 }
 

@@ -11,11 +11,13 @@
 //!
 //! What stands in functions, closures and async blocks of the user's own stays as it is.
 
+use std::ops::Range;
+
 use proc_macro2::{TokenStream, TokenTree};
 use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
-use syn::{Attribute, Block, Expr, Macro, Pat, Stmt, Token};
+use syn::{Attribute, Block, Expr, LocalInit, Macro, Pat, Stmt, Token};
 
 use crate::source_map::{Edit, SourceMap};
 use crate::wire::CellId;
@@ -35,8 +37,8 @@ const AWAITING_MACROS: [&str; 4] = ["join", "try_join", "select", "select_biased
 /// Macros whose tokens are not code that runs where they stand.
 const QUOTING_MACROS: [&str; 4] = ["stringify", "quote", "quote_spanned", "macro_rules"];
 
-/// Macros that evaluate to nothing, or that cannot stand in an expression.
-const STATEMENT_MACROS: [&str; 10] = [
+/// Macros that evaluate to nothing or never, or that cannot stand in an expression.
+const STATEMENT_MACROS: [&str; 14] = [
     "print",
     "println",
     "eprint",
@@ -44,6 +46,10 @@ const STATEMENT_MACROS: [&str; 10] = [
     "assert",
     "assert_eq",
     "assert_ne",
+    "panic",
+    "todo",
+    "unimplemented",
+    "unreachable",
     "thread_local",
     "lazy_static",
     "macro_rules",
@@ -112,53 +118,64 @@ fn edits(statements: &[Stmt], start: usize, guard: String) -> (Vec<Edit>, bool) 
 }
 
 fn statement_edits(statement: &Stmt, is_last: bool, start: usize) -> Vec<Edit> {
-    let mut scan = Scan::new(start);
-    let (range, shown, open_ended) = match statement {
-        Stmt::Item(_) => return Vec::new(),
-        Stmt::Local(local) => {
-            let Some(init) = &local.init else {
-                return Vec::new();
-            };
-            scan.visit_expr(&init.expr);
-            let awaits = scan.awaits;
-            if let Some((_, diverge)) = &init.diverge {
-                scan.visit_expr(diverge);
-            }
-            scan.awaits = awaits;
-            (init.expr.span().byte_range(), false, false)
-        }
+    match statement {
+        Stmt::Item(_) => Vec::new(),
+        Stmt::Local(local) => local
+            .init
+            .iter()
+            .flat_map(|init| let_edits(init, start))
+            .collect(),
         Stmt::Expr(expr, semicolon) => {
+            let mut scan = Scan::new(start);
             scan.visit_expr(expr);
-            let open_ended = semicolon.is_none();
-            let shown = is_last && open_ended && has_value(expr);
-            (expr.span().byte_range(), shown, open_ended)
+            let ends = semicolon.is_some();
+            let shown = is_last && !ends && has_value(expr);
+            let open_ended = !ends && (is_last || scan.awaits);
+            expression_edits(scan, expr.span().byte_range(), shown, open_ended)
         }
         Stmt::Macro(stmt) => {
+            let mut scan = Scan::new(start);
             scan.visit_macro(&stmt.mac);
-            let open_ended = stmt.semi_token.is_none();
-            let shown = is_last && open_ended && !STATEMENT_MACROS.contains(&&*name(&stmt.mac));
-            (stmt.mac.span().byte_range(), shown, open_ended)
+            let ends = stmt.semi_token.is_some();
+            let shown = is_last && !ends && !has_no_value(&stmt.mac);
+            let open_ended = !ends && (is_last || scan.awaits);
+            expression_edits(scan, stmt.mac.span().byte_range(), shown, open_ended)
         }
+    }
+}
+
+/// What becomes of `let … = INIT else { … }`.
+fn let_edits(init: &LocalInit, start: usize) -> Vec<Edit> {
+    let mut scan = Scan::new(start);
+    scan.visit_expr(&init.expr);
+    let mut edits = scan.wrapped(init.expr.span().byte_range(), "", "");
+    if let Some((_, diverge)) = &init.diverge {
+        let mut scan = Scan::new(start);
+        scan.visit_expr(diverge);
+        let block = diverge.span().byte_range();
+        edits.extend(scan.wrapped(block.start + 1..block.end - 1, "", ""));
+    }
+    edits
+}
+
+/// What becomes of an expression that is a statement. `open_ended` says that it lacks a
+/// semicolon: evcxr would show what ends a cell without one in its own way, which compiles the cell
+/// twice.
+fn expression_edits(scan: Scan, range: Range<usize>, shown: bool, open_ended: bool) -> Vec<Edit> {
+    let awaits = scan.awaits;
+    let end = range.end;
+    let (before, behind) = match (shown, awaits) {
+        // In the block, since what is shown may borrow from what was awaited.
+        (true, _) => ("morceaux::show!(", if awaits { ");" } else { ")" }),
+        // The semicolon gives the block a type where the expression never has a value.
+        (false, true) => ("", ";"),
+        (false, false) => ("", ""),
     };
-    let (mut before, mut behind) = (String::new(), String::new());
-    if shown {
-        before.push_str("morceaux::show!(");
+    let start = scan.start;
+    let mut edits = scan.wrapped(range, before, behind);
+    if open_ended {
+        edits.push(insertion(start + end, ";".to_owned()));
     }
-    if scan.awaits {
-        before.push_str("morceaux::block_on(async { ");
-        behind.push_str(" })");
-    }
-    if shown {
-        behind.push(')');
-    }
-    // evcxr would show what does not end in a semicolon in its own way, which compiles it twice.
-    if open_ended && (is_last || scan.awaits) {
-        behind.push(';');
-    }
-    let mut edits = vec![insertion(start + range.start, before)];
-    edits.append(&mut scan.edits);
-    edits.push(insertion(start + range.end, behind));
-    edits.retain(|edit| edit.removed > 0 || !edit.inserted.is_empty());
     edits
 }
 
@@ -172,6 +189,11 @@ fn has_value(expr: &Expr) -> bool {
             breaks.visit_block(&expr.body);
             breaks.0
         }
+        Expr::Await(expr) => match &*expr.base {
+            Expr::Async(expr) => block_has_value(&expr.block),
+            _ => true,
+        },
+        Expr::Block(expr) => block_has_value(&expr.block),
         Expr::Binary(expr) => !matches!(
             expr.op,
             BinOp::AddAssign(_)
@@ -185,9 +207,21 @@ fn has_value(expr: &Expr) -> bool {
                 | BinOp::ShlAssign(_)
                 | BinOp::ShrAssign(_)
         ),
-        Expr::Macro(expr) => !STATEMENT_MACROS.contains(&&*name(&expr.mac)),
+        Expr::Macro(expr) => !has_no_value(&expr.mac),
         _ => true,
     }
+}
+
+fn block_has_value(block: &Block) -> bool {
+    match block.stmts.last() {
+        Some(Stmt::Expr(expr, None)) => has_value(expr),
+        Some(Stmt::Macro(stmt)) => stmt.semi_token.is_none() && !has_no_value(&stmt.mac),
+        _ => false,
+    }
+}
+
+fn has_no_value(mac: &Macro) -> bool {
+    STATEMENT_MACROS.contains(&&*name(mac))
 }
 
 struct BreakWithValue(bool);
@@ -222,6 +256,26 @@ impl Scan {
             awaits: false,
             edits: Vec::new(),
         }
+    }
+
+    /// The edits, and around them what waits for the code in `range`, and what is put in with it.
+    fn wrapped(mut self, range: Range<usize>, before: &str, behind: &str) -> Vec<Edit> {
+        let (open, close) = if self.awaits {
+            ("morceaux::block_on(async { ", " })")
+        } else {
+            ("", "")
+        };
+        let mut edits = vec![insertion(
+            self.start + range.start,
+            format!("{open}{before}"),
+        )];
+        edits.append(&mut self.edits);
+        edits.push(insertion(
+            self.start + range.end,
+            format!("{behind}{close}"),
+        ));
+        edits.retain(|edit| edit.removed > 0 || !edit.inserted.is_empty());
+        edits
     }
 }
 
@@ -395,7 +449,7 @@ mod tests {
         );
         assert_eq!(
             rewritten("f().await"),
-            "morceaux::show!(morceaux::block_on(async { f().await }));"
+            "morceaux::block_on(async { morceaux::show!(f().await); });"
         );
         assert_eq!(rewritten("vec![1]"), "morceaux::show!(vec![1]);");
         assert_eq!(rewritten("f();"), "f();");
@@ -407,7 +461,7 @@ mod tests {
         assert_eq!(rewritten("println!()"), "println!();");
         assert_eq!(
             rewritten("while let Some(x) = r.recv().await { p(x) }"),
-            "morceaux::block_on(async { while let Some(x) = r.recv().await { p(x) } });"
+            "morceaux::block_on(async { while let Some(x) = r.recv().await { p(x) }; });"
         );
         assert_eq!(rewritten("loop { break; }"), "loop { break; };");
         assert_eq!(
@@ -421,7 +475,7 @@ mod tests {
         assert_eq!(rewritten("if a { b }\nc();"), "if a { b }\nc();");
         assert_eq!(
             rewritten("for x in y { x.await }\nc();"),
-            "morceaux::block_on(async { for x in y { x.await } });\nc();"
+            "morceaux::block_on(async { for x in y { x.await }; });\nc();"
         );
     }
 
@@ -429,7 +483,7 @@ mod tests {
     fn awaits_are_found_in_macros() {
         assert_eq!(
             rewritten("println!(\"{}\", f().await);"),
-            "morceaux::block_on(async { println!(\"{}\", f().await) });"
+            "morceaux::block_on(async { println!(\"{}\", f().await); });"
         );
         assert_eq!(
             rewritten("let (a, b) = tokio::join!(f(), g());"),
@@ -445,7 +499,7 @@ mod tests {
         );
         assert_eq!(
             rewritten("own!(x => y.await);"),
-            "morceaux::block_on(async { own!(x => y.await) });"
+            "morceaux::block_on(async { own!(x => y.await); });"
         );
     }
 
@@ -455,12 +509,16 @@ mod tests {
         assert_eq!(
             rewritten(code),
             format!(
-                "morceaux::block_on(async {{ {} }});",
+                "morceaux::block_on(async {{ {}; }});",
                 code.replace("f(x)?", "morceaux::question_mark(f(x))")
             )
         );
         let with_value = "loop { tokio::select! { x = r.recv() => break x, _ = t.tick() => {} } }";
-        assert!(rewritten(with_value).starts_with("morceaux::show!("));
+        let shown = rewritten(with_value);
+        assert!(
+            shown.starts_with("morceaux::block_on(async { morceaux::show!(loop"),
+            "{shown}"
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use evcxr::{CommandContext, EvalContextOutputs, EvalOutputs};
-use jupyter_protocol::{ExecutionCount, JupyterMessage};
+use jupyter_protocol::{ExecutionCount, JupyterMessage, JupyterMessageContent};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
@@ -226,10 +226,15 @@ impl Worker {
         execution_count: ExecutionCount,
     ) -> Result<(), CellError> {
         let (end_tx, end_rx) = mpsc::unbounded_channel();
+        let silent = matches!(
+            &parent.content,
+            JupyterMessageContent::ExecuteRequest(request) if request.silent
+        );
         let expect = Instruction::Expect {
             cell,
             parent,
             execution_count,
+            silent,
             end_tx,
         };
         // The relay only ends with the kernel.

@@ -60,17 +60,11 @@ class Kernel:
         self._poller = zmq.Poller()
         for socket in self._channels:
             self._poller.register(socket, zmq.POLLIN)
-
-    def connect(self) -> None:
-        """Asks for something until iopub is heard: what was published before is lost."""
-        deadline = time.monotonic() + TIMEOUT
-        while not self._heard:
-            assert time.monotonic() < deadline, "nothing is published"
-            message = self.client.session.msg("kernel_info_request", {})
-            self.ignore(message["header"]["msg_id"])
-            self.client.shell_channel.send(message)
-            while not self._heard and self._receive(CONNECT_TIMEOUT):
-                pass
+        try:
+            self._connect()
+        except BaseException:
+            self.close()
+            raise
 
     # --- requests ---------------------------------------------------------------------------------
 
@@ -143,12 +137,14 @@ class Kernel:
             left = deadline - time.monotonic()
             if left <= 0:
                 cells = [r for r in self.requests.values() if isinstance(r, Cell)]
-                raise AssertionError(f"{what} has not come in {timeout} s; last cells: {cells[-3:]}")
+                raise AssertionError(
+                    f"{what} has not come in {timeout} s; last cells: {cells[-3:]}"
+                )
             if not self._receive(min(left, 1.0)) and not self.manager.is_alive():
                 raise AssertionError(f"the kernel has ended before {what}")
 
     def _receive(self, timeout: float) -> bool:
-        """Takes the messages that are there, else the next one to come; returns whether one came."""
+        """Takes the messages that are there, else the next one; returns whether one came."""
         ready = self._poller.poll(timeout * 1000)
         for socket, _ in ready:
             channel = self._channels[socket]
@@ -177,6 +173,17 @@ class Kernel:
         if parent not in self.requests:
             raise ProtocolError(f"nobody's reply was sent: {message}")
         self.requests[parent].take_reply(message)
+
+    def _connect(self) -> None:
+        """Asks for something until iopub is heard: what was published before is lost."""
+        deadline = time.monotonic() + TIMEOUT
+        while not self._heard:
+            assert time.monotonic() < deadline, "nothing is published"
+            message = self.client.session.msg("kernel_info_request", {})
+            self.ignore(message["header"]["msg_id"])
+            self.client.shell_channel.send(message)
+            while not self._heard and self._receive(CONNECT_TIMEOUT):
+                pass
 
     # --- the end ----------------------------------------------------------------------------------
 

@@ -41,18 +41,39 @@ def short_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
+class Reserve:
+    """Kernels that set themselves up while the tests still use others, which saves minutes."""
+
+    def __init__(self, caches: Path) -> None:
+        self._caches = caches
+        self._count = 0
+        self._next = self.start()
+
+    def start(self) -> Kernel:
+        """Starts a kernel."""
+        self._count += 1
+        return Kernel(self._caches / str(self._count))
+
+    def take(self) -> Kernel:
+        """A kernel that has been started a while ago."""
+        taken, self._next = self._next, self.start()
+        return taken
+
+    def close(self) -> None:
+        """Ends the kernel that nobody has taken."""
+        with ended(self._next):
+            pass
+
+
 @contextmanager
-def started_kernel() -> Iterator[Kernel]:
-    """A kernel that must leave nothing behind."""
-    with short_folder() as cache:
-        kernel = Kernel(cache)
-        try:
-            kernel.connect()
-            yield kernel
-            if kernel.is_open:
-                kernel.shut_down()
-        finally:
-            kernel.close()
+def ended(kernel: Kernel) -> Iterator[Kernel]:
+    """A kernel that ends behind its tests, and must leave nothing."""
+    try:
+        yield kernel
+        if kernel.is_open:
+            kernel.shut_down()
+    finally:
+        kernel.close()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -66,10 +87,19 @@ def own_folders() -> Iterator[None]:
         assert not left, f"sessions that were not ended: {left}"
 
 
+@pytest.fixture(scope="session")
+def reserve(own_folders: None) -> Iterator[Reserve]:
+    """The kernels of the fixtures below."""
+    with short_folder() as caches:
+        kernels = Reserve(caches)
+        yield kernels
+        kernels.close()
+
+
 @pytest.fixture(scope="module")
-def kernel_of_module() -> Iterator[Kernel]:
+def kernel_of_module(reserve: Reserve) -> Iterator[Kernel]:
     """The kernel behind `kernel`."""
-    with started_kernel() as kernel:
+    with ended(reserve.take()) as kernel:
         yield kernel
 
 
@@ -81,9 +111,16 @@ def kernel(kernel_of_module: Kernel) -> Iterator[Kernel]:
 
 
 @pytest.fixture
-def fresh_kernel() -> Iterator[Kernel]:
+def fresh_kernel(reserve: Reserve) -> Iterator[Kernel]:
     """A kernel for one test."""
-    with started_kernel() as kernel:
+    with ended(reserve.take()) as kernel:
+        yield kernel
+
+
+@pytest.fixture
+def cold_kernel(reserve: Reserve) -> Iterator[Kernel]:
+    """A kernel for one test, in which evcxr is not set up yet."""
+    with ended(reserve.start()) as kernel:
         yield kernel
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from client import Kernel
@@ -23,10 +21,9 @@ SET_UP = """
 
 
 @pytest.fixture(scope="module", autouse=True)
-def functions(kernel_of_module: Kernel) -> Iterator[None]:
+def functions(kernel_of_module: Kernel) -> None:
     """What the cells of this file call."""
     kernel_of_module.ok(SET_UP)
-    yield
 
 
 def test_lets_that_await_bind_variables_of_the_notebook(kernel: Kernel) -> None:
@@ -79,7 +76,10 @@ def test_lets_that_await_bind_variables_of_the_notebook(kernel: Kernel) -> None:
         ('format!("{}-{y}", f(1).await, y = f(2).await)', '"1-2"'),
         ("matches!(maybe(1).await, Some(1))", "true"),
         ("tokio::join!(f(1), async { f(2).await + 1 })", "(1, 3)"),
-        ("tokio::select! { x = f(1) => x + f(2).await, _ = std::future::pending::<()>() => 0 }", "3"),
+        (
+            "tokio::select! { x = f(1) => x + f(2).await, _ = std::future::pending::<()>() => 0 }",
+            "3",
+        ),
         ('tokio::try_join!(parse("1"), parse("2"))', "Ok((1, 2))"),
         ('parse("x").await.is_err()', "true"),
         ('parse("12").await? + parse("1").await?', "13"),
@@ -173,7 +173,9 @@ def test_select_in_a_loop_breaks_with_and_without_a_value(kernel: Kernel) -> Non
 
 
 def test_a_question_mark_ends_the_cell_with_the_error(kernel: Kernel) -> None:
-    cell = kernel.fails('println!("before"); parse("x").await?; println!("behind");', "ParseIntError")
+    cell = kernel.fails(
+        'println!("before"); parse("x").await?; println!("behind");', "ParseIntError"
+    )
     assert "invalid digit" in cell.evalue
     assert cell.lines == ["before"]
     kernel.fails('let (a, b) = tokio::try_join!(parse("1"), parse("x"))?;', "ParseIntError")
@@ -183,7 +185,7 @@ def test_a_question_mark_ends_the_cell_with_the_error(kernel: Kernel) -> None:
 def test_a_task_of_an_earlier_cell_is_awaited(kernel: Kernel) -> None:
     kernel.ok("let handle = tokio::spawn(async { f(40).await + 2 });")
     assert kernel.ok("handle.await.unwrap()").text == "42"
-    kernel.ok("let failing = tokio::spawn(async { parse(\"x\").await });")
+    kernel.ok('let failing = tokio::spawn(async { parse("x").await });')
     kernel.fails("failing.await??", "ParseIntError")
 
 
@@ -243,8 +245,7 @@ def test_an_await_in_the_wrong_place_is_an_error_of_that_cell_only(kernel: Kerne
         assert kernel.ok("f(5).await").text == "5"
 
 
-def test_an_else_of_a_let_may_await(fresh_kernel: Kernel) -> None:
-    fresh_kernel.ok(SET_UP)
+def test_an_else_of_a_let_may_await(kernel: Kernel) -> None:
     code = 'let Some(nothing) = maybe(-1).await else { panic!("no point: {}", f(3).await) };'
-    assert "no point: 3" in fresh_kernel.fails(code, "Panic").evalue
-    assert fresh_kernel.ok("f(4).await").text == "4"
+    assert "no point: 3" in kernel.fails(code, "Panic").evalue
+    assert kernel.ok("f(4).await").text == "4"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +24,12 @@ def block(mime_type: str, content: str) -> str:
 
 @pytest.mark.parametrize(
     "statement",
-    ['print!("50 %");', 'std::print!("50 %");', 'eprint!("50 %");', 'write!(stdout(), "50 %").unwrap();'],
+    [
+        'print!("50 %");',
+        'std::print!("50 %");',
+        'eprint!("50 %");',
+        'write!(stdout(), "50 %").unwrap();',
+    ],
 )
 def test_a_partial_line_is_seen_while_the_cell_runs(
     kernel: Kernel, gate: Gates, statement: str
@@ -47,9 +53,19 @@ def test_a_partial_line_is_seen_while_the_cell_computes(kernel: Kernel) -> None:
 
 
 def test_both_streams_are_in_order(kernel: Kernel) -> None:
-    cell = kernel.ok('for x in 0..3 { println!("out {x}"); eprintln!("err {x}"); print!("part "); }')
+    cell = kernel.ok(
+        'for x in 0..3 { println!("out {x}"); eprintln!("err {x}"); print!("part "); }'
+    )
     texts = [text for _, text in cell.outputs]
-    assert texts == ["out 0\n", "err 0\n", "part out 1\n", "err 1\n", "part out 2\n", "err 2\n", "part "]
+    assert texts == [
+        "out 0\n",
+        "err 0\n",
+        "part out 1\n",
+        "err 1\n",
+        "part out 2\n",
+        "err 2\n",
+        "part ",
+    ]
 
 
 def test_a_task_prints_under_the_cell_that_spawned_it(kernel: Kernel, gate: Gates) -> None:
@@ -90,7 +106,7 @@ def test_tasks_of_two_cells_do_not_mix(kernel: Kernel) -> None:
     for cell in cells:
         kernel.finish(cell)
     kernel.ok("left.await.unwrap(); right.await.unwrap();")
-    for cell, name in zip(cells, ("left", "right")):
+    for cell, name in zip(cells, ("left", "right"), strict=True):
         kernel.wait_for(lambda cell=cell: len(cell.stdout.split()) == 400)
         assert set(cell.stdout.split()) == {name}
 
@@ -104,7 +120,9 @@ def test_all_that_a_cell_prints_comes_before_its_idle(kernel: Kernel) -> None:
 
 def test_what_a_task_prints_before_it_is_awaited_comes_before_idle(kernel: Kernel) -> None:
     for _ in range(4):
-        cell = kernel.ok('tokio::spawn(async { println!("task") }).await.unwrap(); println!("cell");')
+        cell = kernel.ok(
+            'tokio::spawn(async { println!("task") }).await.unwrap(); println!("cell");'
+        )
         assert (cell.lines, cell.late_outputs) == (["task", "cell"], [])
 
 
@@ -124,20 +142,26 @@ def test_words_of_evcxrs_protocol_are_text_like_any_other(kernel: Kernel) -> Non
         "EVCXR_VARIABLE_CHANGED_TYPE:before",
         "EVCXR_END_CONTENT",
     ]
-    cell = kernel.ok("".join(f'println!("{word}"); eprintln!("{word}");' for word in words) + "before")
+    cell = kernel.ok(
+        "".join(f'println!("{word}"); eprintln!("{word}");' for word in words) + "before"
+    )
     assert cell.lines == cell.stderr.splitlines() == words
     assert cell.text == "7"
     for word in words:
         # Without a newline, just before the words that the kernel's own code prints.
         assert kernel.ok(f'print!("{word}");').stdout == word
         assert kernel.fails(f'print!("{word}"); panic!("as wanted");', "Panic").stdout == word
-    spawner = kernel.ok(f"""tokio::spawn(async {{ {''.join(f'println!("{word}");' for word in words)} }});""")
+    spawner = kernel.ok(
+        f"""tokio::spawn(async {{ {"".join(f'println!("{word}");' for word in words)} }});"""
+    )
     kernel.wait_for(lambda: spawner.lines == words)
     assert kernel.ok("before").outputs == [("result", {"text/plain": "7"})]
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-def test_invalid_bytes_are_replaced_and_split_characters_joined(kernel: Kernel, stream: str) -> None:
+def test_invalid_bytes_are_replaced_and_split_characters_joined(
+    kernel: Kernel, stream: str
+) -> None:
     cell = kernel.ok(
         f"""
         use std::io::Write;
@@ -173,10 +197,10 @@ def test_child_processes_write_in_order_with_the_cell(kernel: Kernel) -> None:
 
 def test_a_child_process_prints_live(kernel: Kernel, gate: Gates) -> None:
     go_on = gate()
-    kernel.ok(":dep libc")
-    script = f"printf half; until [ -e {go_on.path} ]; do sleep 0.01; done; echo whole"
+    script = f"printf half; until [ -e '{go_on.path}' ]; do sleep 0.01; done; echo whole"
     cell = kernel.start(
-        f'tokio::process::Command::new("sh").args(["-c", {script!r}]).status().await.unwrap();'.replace("'", '"')
+        "use tokio::process::Command;\n"
+        f'Command::new("sh").args(["-c", {json.dumps(script)}]).status().await.unwrap();'
     )
     kernel.wait_for(lambda: cell.stdout == "half")
     go_on.open()
@@ -222,8 +246,8 @@ def test_a_value_may_show_itself(kernel: Kernel) -> None:
     kernel.ok(
         """
         #[derive(Debug)] struct Shown;
-        impl Shown { fn evcxr_display(&self) { println!("EVCXR_BEGIN_CONTENT text/html\\n<b>a</b>\\nEVCXR_END_CONTENT"); } }
-        """
+        impl Shown { fn evcxr_display(&self) { BLOCK } }
+        """.replace("BLOCK", block("text/html", "<b>a</b>"))
     )
     assert kernel.ok('println!("one"); Shown').outputs == [("stdout", "one\n"), ("result", HTML)]
     assert kernel.ok("async { Shown }.await").outputs == [("result", HTML)]
@@ -234,7 +258,7 @@ def test_a_value_may_show_itself(kernel: Kernel) -> None:
     [
         ("()", None),
         ("7;", None),
-        ("Some(\"a\")", {"text/plain": 'Some("a")'}),
+        ('Some("a")', {"text/plain": 'Some("a")'}),
         ('Html("<b>a</b>")', HTML),
         ('Markdown("*a*")', {"text/markdown": "*a*"}),
         ('Svg("<svg/>")', {"image/svg+xml": "<svg/>"}),
@@ -257,14 +281,18 @@ def ids(cell: Cell, msg_type: str) -> list[str]:
 
 
 def test_a_display_is_replaced_from_its_own_cell_a_later_one_and_a_task(kernel: Kernel) -> None:
-    shower = kernel.ok('let progress = display("0 %"); print!("mid"); progress.update("50 %"); display(&1);')
+    shower = kernel.ok(
+        'let progress = display("0 %"); print!("mid"); progress.update("50 %"); display(&1);'
+    )
     assert shower.outputs == [
         ("display", {"text/plain": '"0 %"'}),
         ("stdout", "mid"),
         ("update", {"text/plain": '"50 %"'}),
         ("display", {"text/plain": "1"}),
     ]
-    kernel.ok("progress.update(&Html(\"<b>a</b>\")); tokio::spawn(async move { progress.update(&100) });")
+    kernel.ok(
+        'progress.update(&Html("<b>a</b>")); tokio::spawn(async move { progress.update(&100) });'
+    )
     kernel.wait_for(lambda: len(shower.late_outputs) == 2)
     assert shower.late_outputs == [("update", HTML), ("update", {"text/plain": "100"})]
     first, second = ids(shower, "display_data")

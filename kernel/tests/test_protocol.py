@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
 from client import Kernel
@@ -17,14 +19,23 @@ REQUESTS = [
 ]
 
 
-def test_kernel_info_is_answered_before_a_cell_that_came_earlier(fresh_kernel: Kernel) -> None:
-    cell = fresh_kernel.start("1")
-    reply = fresh_kernel.ask("kernel_info_request").reply
+def test_kernel_info_is_answered_before_a_cell_that_came_earlier(cold_kernel: Kernel) -> None:
+    cell = cold_kernel.start("1")
+    reply = cold_kernel.ask("kernel_info_request").reply
     assert cell.reply_message is None, "evcxr was ready at once, so that this shows nothing"
     assert reply["language_info"]["name"] == "rust"
     assert reply["protocol_version"].startswith("5.")
-    assert fresh_kernel.finish(cell).text == "1"
+    assert cold_kernel.finish(cell).text == "1"
     assert cell.count == 1, "the first prompt"
+
+
+def test_headers_hold_what_clients_rely_on(kernel: Kernel) -> None:
+    request = kernel.ask("kernel_info_request")
+    header = request.reply_message["header"]
+    assert header["version"] == request.reply["protocol_version"]
+    assert header["session"] and header["username"]
+    # jupyter_client leaves a date as text where the seconds have more than six decimals.
+    assert isinstance(header["date"], datetime), header["date"]
 
 
 @pytest.mark.parametrize("msg_type, content", REQUESTS, ids=[kind for kind, _ in REQUESTS])

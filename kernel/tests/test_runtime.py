@@ -7,11 +7,12 @@ import pytest
 from client import Kernel
 
 
-def test_tasks_from_three_cells_all_go_on(fresh_kernel: Kernel) -> None:
-    fresh_kernel.ok(
+def test_tasks_from_three_cells_all_go_on(kernel: Kernel) -> None:
+    kernel.ok(
         """
         let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel::<&'static str>();
-        async fn speak(sender: tokio::sync::mpsc::UnboundedSender<&'static str>, name: &'static str) {
+        type Sender = tokio::sync::mpsc::UnboundedSender<&'static str>;
+        async fn speak(sender: Sender, name: &'static str) {
             while sender.send(name).is_ok() {
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;
             }
@@ -19,10 +20,10 @@ def test_tasks_from_three_cells_all_go_on(fresh_kernel: Kernel) -> None:
         """
     )
     for name in ("one", "two", "three"):
-        fresh_kernel.ok(f'let {name} = tokio::spawn(speak(sender.clone(), "{name}"));')
+        kernel.ok(f'let {name} = tokio::spawn(speak(sender.clone(), "{name}"));')
     # Each of them is heard again in a later cell, and in the one behind that.
     for _ in range(2):
-        cell = fresh_kernel.ok(
+        cell = kernel.ok(
             """
             let mut heard = std::collections::BTreeSet::new();
             while receiver.try_recv().is_ok() {}
@@ -31,7 +32,7 @@ def test_tasks_from_three_cells_all_go_on(fresh_kernel: Kernel) -> None:
             """
         )
         assert cell.text == '{"one", "three", "two"}'
-    assert fresh_kernel.ok("one.is_finished() || two.is_finished()").text == "false"
+    assert kernel.ok("one.is_finished() || two.is_finished()").text == "false"
 
 
 class Ticks:
@@ -99,7 +100,7 @@ def test_a_queue_is_filled_while_no_cell_runs(kernel: Kernel, ticks: Ticks) -> N
 @pytest.mark.parametrize(
     "dependency, code, text",
     [
-        ('async-trait = "0.1"', "std::any::type_name::<Echo>().ends_with(\"Echo\")", "true"),
+        ('async-trait = "0.1"', 'std::any::type_name::<Echo>().ends_with("Echo")', "true"),
         ('serde = { version = "1", features = ["derive"] }', "std::mem::size_of::<Named>()", "24"),
         (
             'tokio-util = { version = "0.7", features = ["full"] }',
@@ -109,10 +110,14 @@ def test_a_queue_is_filled_while_no_cell_runs(kernel: Kernel, ticks: Ticks) -> N
         ),
         (
             'hyper = { version = "1", features = ["full"] }',
-            "hyper::Request::get(\"/\").body(()).unwrap().method().to_string()",
+            'hyper::Request::get("/").body(()).unwrap().method().to_string()',
             '"GET"',
         ),
-        ('tokio = { version = "1", features = ["full"] }', "tokio::task::yield_now().await; 2", "2"),
+        (
+            'tokio = { version = "1", features = ["full"] }',
+            "tokio::task::yield_now().await; 2",
+            "2",
+        ),
     ],
     ids=["async-trait", "serde", "tokio-util", "hyper", "tokio"],
 )
@@ -129,7 +134,6 @@ def test_a_dependency_in_the_middle_disturbs_nothing(
         "serde": "#[derive(serde::Serialize)] struct Named { name: String }",
     }
     kernel.ok(f":dep {dependency}\n{items.get(dependency.split(' ')[0], '')}", timeout=280)
-    ticks.check()
     assert kernel.ok(code).text == text
     ticks.check()
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from pathlib import Path
 
 import psutil
 import pytest
 
 from client import SHUTDOWN_TIMEOUT, Kernel
-from conftest import Gate, started_kernel
+from conftest import Gate, ended
 
 BUSY = 'println!("on"); loop { std::hint::spin_loop(); }'
 
@@ -25,9 +24,9 @@ def test_a_kernel_that_rests_ends_with_all_its_processes(fresh_kernel: Kernel) -
 
 
 @pytest.mark.parametrize("restart", [False, True])
-def test_a_kernel_ends_while_evcxr_is_being_set_up(fresh_kernel: Kernel, restart: bool) -> None:
-    fresh_kernel.start("1")
-    fresh_kernel.shut_down(restart)
+def test_a_kernel_ends_while_evcxr_is_being_set_up(cold_kernel: Kernel, restart: bool) -> None:
+    cold_kernel.start("1")
+    cold_kernel.shut_down(restart)
 
 
 def test_a_kernel_ends_while_a_cell_computes(fresh_kernel: Kernel) -> None:
@@ -36,30 +35,20 @@ def test_a_kernel_ends_while_a_cell_computes(fresh_kernel: Kernel) -> None:
     fresh_kernel.shut_down(restart=True)
 
 
-def test_a_killed_kernel_leaves_no_process_and_the_next_one_sweeps_its_folder() -> None:
-    with started_kernel() as killed:
-        cell = killed.start(BUSY)
-        killed.wait_for(lambda: cell.stdout)
-        processes = killed.processes()
-        processes[0].kill()
-        _, alive = psutil.wait_procs(processes, timeout=SHUTDOWN_TIMEOUT)
-        assert not alive
-        left = killed.sessions()
-        assert len(left) == 1
-        killed.close()
-        check_swept(killed.cache, left[0])
-
-
-def check_swept(cache: Path, left: Path) -> None:
-    """A kernel with this cache folder removes what a killed one has left there."""
-    later = Kernel(cache)
-    try:
-        later.connect()
+def test_a_killed_kernel_leaves_no_process_and_the_next_one_sweeps_its_folder(
+    fresh_kernel: Kernel,
+) -> None:
+    cell = fresh_kernel.start(BUSY)
+    fresh_kernel.wait_for(lambda: cell.stdout)
+    processes = fresh_kernel.processes()
+    processes[0].kill()
+    _, alive = psutil.wait_procs(processes, timeout=SHUTDOWN_TIMEOUT)
+    assert not alive
+    (left,) = fresh_kernel.sessions()
+    fresh_kernel.close()
+    with ended(Kernel(fresh_kernel.cache)) as later:
         later.ok("1")
         assert not left.exists()
-        later.shut_down()
-    finally:
-        later.close()
 
 
 def test_a_kernel_that_nobody_listens_to_ends_when_it_is_terminated(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from client import Kernel
 from request import Cell
 
-# From the request to the cell's reply and idle: what is promised, on top of it the client's own time.
+# From the request to the cell's reply and idle, the client's own time included.
 PROMPT_SECONDS = 0.1
 
 SET_UP = """
@@ -31,10 +30,9 @@ PENDING = 'println!("on"); std::future::pending::<()>().await; println!("behind"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def task(kernel_of_module: Kernel) -> Iterator[None]:
+def task(kernel_of_module: Kernel) -> None:
     """A task and variables that no stop may touch."""
     kernel_of_module.ok(SET_UP)
-    yield
 
 
 def started(kernel: Kernel, code: str) -> Cell:
@@ -126,11 +124,13 @@ def test_a_stop_while_a_cell_is_compiled_ends_it_before_it_starts(kernel: Kernel
     assert kernel.ok("kept").text == "41"
 
 
-def test_a_stop_before_evcxr_is_ready_ends_the_cell(fresh_kernel: Kernel) -> None:
-    cell = fresh_kernel.start(PENDING)
-    stopped(fresh_kernel, cell)
+def test_a_stop_before_evcxr_is_ready_ends_the_cell(cold_kernel: Kernel) -> None:
+    cell = cold_kernel.start(PENDING)
+    # Only then it is known that the stop does not come before the cell, on its own channel.
+    cold_kernel.wait_for(lambda: cell.published)
+    stopped(cold_kernel, cell)
     assert cell.stdout == ""
-    assert fresh_kernel.ok("2 + 2").text == "4"
+    assert cold_kernel.ok("2 + 2").text == "4"
 
 
 def test_a_stop_that_comes_when_nothing_runs_is_harmless(kernel: Kernel) -> None:
@@ -161,7 +161,10 @@ def test_tasks_of_a_stopped_cell_go_on(kernel: Kernel) -> None:
     cell = kernel.start(
         """
         tokio::spawn(async {
-            for _ in 0.. { tokio::time::sleep(std::time::Duration::from_millis(3)).await; println!("task"); }
+            loop {
+                tokio::time::sleep(std::time::Duration::from_millis(3)).await;
+                println!("task");
+            }
         });
         std::future::pending::<()>().await
         """
@@ -172,21 +175,22 @@ def test_tasks_of_a_stopped_cell_go_on(kernel: Kernel) -> None:
     kernel.wait_for(lambda: len(cell.lines) > before + 2)
 
 
+# These two cost all variables, so they come last.
 @pytest.mark.parametrize("presses", [2, 1])
 def test_a_busy_cell_is_ended_with_its_process_but_items_are_kept(
-    fresh_kernel: Kernel, presses: int
+    kernel: Kernel, presses: int
 ) -> None:
-    fresh_kernel.ok(':dep itoa = "1"\nfn kept_item() -> i32 { 5 }\nlet lost_number = 1;')
-    cell = started(fresh_kernel, BUSY)
+    kernel.ok(':dep itoa = "1"\nfn kept_item() -> i32 { 5 }\nlet lost_number = 1;')
+    cell = started(kernel, BUSY)
     begin = time.monotonic()
     for _ in range(presses):
-        fresh_kernel.stop()
-    fresh_kernel.finish(cell)
+        kernel.stop()
+    kernel.finish(cell)
     seconds = time.monotonic() - begin
     # One press gives the cell some seconds to reach an await point, a second one does not wait.
     assert seconds < 3 if presses == 2 else 3 < seconds < 15
     assert (cell.status, cell.ename) == ("error", "Interrupted")
     assert "lost" in cell.evalue and "lost_number" in cell.evalue
     code = "itoa::Buffer::new().format(kept_item() + async { 1 }.await).to_owned()"
-    assert fresh_kernel.ok(code).text == '"6"'
-    fresh_kernel.fails("lost_number", "CompilationError")
+    assert kernel.ok(code).text == '"6"'
+    kernel.fails("lost_number", "CompilationError")
