@@ -1,5 +1,6 @@
 //! Compile errors and panics in terms of what the user wrote. Pure.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use annotate_snippets::renderer::DecorStyle;
@@ -8,19 +9,39 @@ use evcxr::CompilationError;
 
 use crate::error::CellError;
 use crate::prebuilt::SHARED_CRATES;
+use crate::rewrite::Rewritten;
 use crate::source_map::SourceMap;
 
 /// The errors of a cell that does not compile, as rustc shows them, at the user's own places.
-pub fn compile_error(errors: &[CompilationError], map: &SourceMap) -> CellError {
+pub fn compile_error(errors: &[CompilationError], cell: &Rewritten) -> CellError {
+    let map = &cell.map;
     // Warnings come along, of earlier cells too.
     let is_error = |error: &&CompilationError| error.level() == "error";
-    let only_errors: Vec<_> = errors.iter().filter(is_error).collect();
-    let summary = only_errors.first().map(|error| error.message());
-    let mut rendered: Vec<String> = only_errors.iter().map(|error| render(error, map)).collect();
-    // What stands behind one `?` is wrong in several ways that read the same.
-    rendered.dedup();
+    let mut known = HashSet::new();
+    let only_errors: Vec<_> = errors
+        .iter()
+        .filter(is_error)
+        // What stands behind one `?` is wrong in several ways that mean the same.
+        .filter(|error| {
+            let is_primary = |place: &Place| matches!(place.0, AnnotationKind::Primary);
+            let place = places(error, map).into_iter().find(is_primary);
+            place.is_none_or(|(_, range, _)| known.insert((error.code(), range.start)))
+        })
+        .collect();
+    let Some(first) = only_errors.first() else {
+        // evcxr gives up on a cell that compiles only where it cannot name a variable's type.
+        return CellError::Refused {
+            message: format!(
+                "the type of one of this cell's variables cannot be determined; give it, as in \
+                 `let name: Type = …`. These have none: {}",
+                cell.untyped.join(", ")
+            ),
+        };
+    };
+    let summary = first.message();
+    let rendered: Vec<String> = only_errors.iter().map(|error| render(error, map)).collect();
     CellError::Compile {
-        summary: summary.unwrap_or_else(|| "the cell does not compile".to_owned()),
+        summary,
         rendered: rendered.join("\n\n"),
     }
 }

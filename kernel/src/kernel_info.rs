@@ -1,5 +1,6 @@
 //! What the kernel says of itself, and what stands in the header of all that it says.
 
+use chrono::SubsecRound;
 use jupyter_protocol::{
     CodeMirrorMode, HelpLink, JupyterMessage, JupyterMessageContent, KernelInfoReply, LanguageInfo,
     ReplyStatus,
@@ -16,6 +17,8 @@ pub fn message(
     let mut message = JupyterMessage::new(content, parent);
     PROTOCOL_VERSION.clone_into(&mut message.header.version);
     "kernel".clone_into(&mut message.header.username);
+    // Clients read no more digits than that.
+    message.header.date = message.header.date.trunc_subsecs(6);
     message
 }
 

@@ -29,6 +29,8 @@ pub struct Rewritten {
     pub map: SourceMap,
     /// Whether it enters the runtime, and will report its end.
     pub has_statements: bool,
+    /// The variables that it binds without saying their type.
+    pub untyped: Vec<String>,
 }
 
 /// Macros of the `join!` family, which await without the word.
@@ -59,8 +61,14 @@ const STATEMENT_MACROS: [&str; 14] = [
 pub fn rewrite(code: &str, cell: CellId) -> Rewritten {
     let start = start_of_code(code);
     let guard = format!("let morceaux::cell_guard!() = morceaux::enter({cell}); ");
+    let mut untyped = Untyped(Vec::new());
     let (edits, has_statements) = match parse(&code[start..]) {
-        Ok(statements) => edits(&statements, start, guard),
+        Ok(statements) => {
+            statements
+                .iter()
+                .for_each(|statement| untyped.add(statement));
+            edits(&statements, start, guard)
+        }
         Err(_) => (vec![insertion(start, guard)], true),
     };
     // Else the library keeps the text of every cell for as long as the thread lives.
@@ -68,6 +76,27 @@ pub fn rewrite(code: &str, cell: CellId) -> Rewritten {
     Rewritten {
         map: SourceMap::new(code, edits),
         has_statements,
+        untyped: untyped.0,
+    }
+}
+
+/// Collects the names that `let`s without a type bind.
+struct Untyped(Vec<String>);
+
+impl Untyped {
+    fn add(&mut self, statement: &Stmt) {
+        if let Stmt::Local(local) = statement
+            && !matches!(local.pat, Pat::Type(_))
+        {
+            self.visit_pat(&local.pat);
+        }
+    }
+}
+
+impl Visit<'_> for Untyped {
+    fn visit_pat_ident(&mut self, pat: &syn::PatIdent) {
+        self.0.push(pat.ident.to_string());
+        visit::visit_pat_ident(self, pat);
     }
 }
 
@@ -194,6 +223,11 @@ fn has_value(expr: &Expr) -> bool {
             _ => true,
         },
         Expr::Block(expr) => block_has_value(&expr.block),
+        Expr::Unsafe(expr) => block_has_value(&expr.block),
+        Expr::If(expr) => expr.else_branch.as_ref().is_some_and(|(_, otherwise)| {
+            block_has_value(&expr.then_branch) || has_value(otherwise)
+        }),
+        Expr::Match(expr) => expr.arms.iter().any(|arm| has_value(&arm.body)),
         Expr::Binary(expr) => !matches!(
             expr.op,
             BinOp::AddAssign(_)
@@ -463,6 +497,7 @@ mod tests {
             rewritten("while let Some(x) = r.recv().await { p(x) }"),
             "morceaux::block_on(async { while let Some(x) = r.recv().await { p(x) }; });"
         );
+        assert_eq!(rewritten("if a { panic!() }"), "if a { panic!() };");
         assert_eq!(rewritten("loop { break; }"), "loop { break; };");
         assert_eq!(
             rewritten("loop { break 7 }"),
@@ -563,6 +598,12 @@ mod tests {
     fn what_is_no_rust_is_passed_on() {
         assert_eq!(rewritten("let x = ;"), "let x = ;");
         assert_eq!(rewritten(""), "");
+    }
+
+    #[test]
+    fn variables_without_a_type_are_known() {
+        let code = "let a: u8 = 1; let (b, mut c) = d; if let Some(e) = f {}";
+        assert_eq!(rewrite(code, 1).untyped, ["b", "c"]);
     }
 
     #[test]

@@ -302,7 +302,7 @@ impl Run<'_> {
                 self.wait_for_end(variables)
             }
             Err(evcxr::Error::CompilationErrors(errors)) => {
-                Err(diagnostics::compile_error(&errors, &self.rewritten.map))
+                Err(diagnostics::compile_error(&errors, &self.rewritten))
             }
             Err(evcxr::Error::SubprocessTerminated(reason)) => {
                 self.wait_until_gone();

@@ -137,8 +137,8 @@ def test_run_until_complete_returns_what_the_future_does(kernel: Kernel) -> None
         let returning = EventLoop::new();
         let borrowed = String::from("borrowed");
         let lengths = returning.run_until_complete(async { (borrowed.len(), async { 2 }.await) });
-        let both = async { tokio::join!(async { 3 }, async { 4 }) };
-        (lengths, EventLoop::current().run_until_complete(both))
+        let current_loop = EventLoop::current();
+        (lengths, current_loop.run_until_complete(async { tokio::join!(async { 3 }, async { 4 }) }))
         """
     )
     assert cell.text == "((8, 2), (3, 4))"

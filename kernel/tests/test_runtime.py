@@ -103,7 +103,7 @@ def test_a_queue_is_filled_while_no_cell_runs(kernel: Kernel, ticks: Ticks) -> N
         ('async-trait = "0.1"', 'std::any::type_name::<Echo>().ends_with("Echo")', "true"),
         ('serde = { version = "1", features = ["derive"] }', "std::mem::size_of::<Named>()", "24"),
         (
-            'tokio-util = { version = "0.7", features = ["full"] }',
+            'tokio-util = { version = "0.7", features = ["rt"] }',
             "{ let token = tokio_util::sync::CancellationToken::new(); let child = token.clone(); "
             "tokio::spawn(async move { child.cancel() }); token.cancelled().await; 1 }",
             "1",
