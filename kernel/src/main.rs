@@ -15,6 +15,7 @@ mod diagnostics;
 mod error;
 mod evaluator;
 mod files;
+mod heartbeat;
 mod install;
 mod iopub;
 mod is_complete;

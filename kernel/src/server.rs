@@ -25,7 +25,7 @@ use crate::running::Running;
 use crate::session::Session;
 use crate::session_dir::{self, SessionDir};
 use crate::shell::Shell;
-use crate::{control, evaluator, stdin};
+use crate::{control, evaluator, heartbeat, stdin};
 
 /// The environment variable that says what to log, as in
 /// <https://docs.rs/tracing-subscriber/latest/tracing_subscriber/filter/struct.EnvFilter.html>.
@@ -81,7 +81,7 @@ async fn serve(connection: &ConnectionInfo, folder: PathBuf) -> anyhow::Result<(
     let shell = zmq::create_kernel_shell_connection(connection, &id).await?;
     let control = zmq::create_kernel_control_connection(connection, &id).await?;
     let stdin = zmq::create_kernel_stdin_connection(connection, &id).await?;
-    let mut heartbeat = zmq::create_kernel_heartbeat_connection(connection).await?;
+    heartbeat::start(connection).await?;
     let iopub = IoPub::start(zmq::create_kernel_iopub_connection(connection, &id).await?);
     iopub.starting().await;
 
@@ -91,14 +91,6 @@ async fn serve(connection: &ConnectionInfo, folder: PathBuf) -> anyhow::Result<(
     let session = Session::start(folder.clone(), running, instruction_tx, event_tx);
     let bracket = Bracket::new(iopub.clone());
 
-    tokio::spawn(async move {
-        // Fails when a client sends something else than a heartbeat, and goes on with the next.
-        loop {
-            if let Err(error) = heartbeat.single_heartbeat().await {
-                tracing::debug!("no heartbeat: {error}");
-            }
-        }
-    });
     tokio::spawn(stdin::serve(stdin));
     tokio::spawn(async move { while ctrl_c.recv().await.is_some() {} });
     let shell_side = Shell {
