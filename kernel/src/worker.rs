@@ -86,8 +86,51 @@ pub struct Worker {
 /// What exists once evcxr is set up. The folder goes last: evcxr's process works in it.
 struct Evaluator {
     context: CommandContext,
+    prebuilt: Prebuilt,
     _outputs: EvalContextOutputs,
     _session_dir: SessionDir,
+}
+
+impl Evaluator {
+    /// Follows those commands of a cell that evcxr would follow to the end of the session: `:clear`
+    /// takes the runtime away from the cells, and after `:restart` evcxr 0.22.0 still counts on the
+    /// variables. Returns the cell without them, in the same lines.
+    fn follow_commands(&mut self, code: &str, running: &Running) -> Result<String, CellError> {
+        let (header, rest) = code.split_at(rewrite::start_of_code(code));
+        let mut left = String::with_capacity(code.len());
+        for line in header.split_inclusive('\n') {
+            match line.trim() {
+                ":clear" => {
+                    let commands = self.prebuilt.commands();
+                    let commands = commands.map_err(|error| CellError::Kernel {
+                        message: format!("{error:#}"),
+                    })?;
+                    self.evaluate(&format!(":clear\n{commands}"))?;
+                }
+                ":restart" => {
+                    running.kill();
+                    // evcxr notices that, forgets the variables, and starts a new process.
+                    self.evaluate("();")?;
+                }
+                _ => {
+                    left.push_str(line);
+                    continue;
+                }
+            }
+            left.push('\n');
+        }
+        Ok(left + rest)
+    }
+
+    /// Evaluates what is no cell. That the cell process has ended is no error.
+    fn evaluate(&mut self, code: &str) -> Result<(), CellError> {
+        match self.context.execute(code) {
+            Ok(_) | Err(evcxr::Error::SubprocessTerminated(_)) => Ok(()),
+            Err(error) => Err(CellError::Refused {
+                message: diagnostics::refusal(&error.to_string()),
+            }),
+        }
+    }
 }
 
 impl Worker {
@@ -213,6 +256,7 @@ impl Worker {
         tracing::debug!("the session is set up");
         Ok(Evaluator {
             context,
+            prebuilt,
             _outputs: outputs,
             _session_dir: session_dir,
         })
@@ -248,16 +292,20 @@ impl Worker {
         if running.is_stopped() {
             return Err(CellError::Interrupted);
         }
-        let run = Run {
-            cell,
-            rewritten: rewrite::rewrite(code, cell),
-            context: &mut evaluator.context,
-            kernel,
-            running,
-            end_rx,
-            instruction_tx,
+        let run = || {
+            let code = evaluator.follow_commands(code, &running)?;
+            let run = Run {
+                cell,
+                rewritten: rewrite::rewrite(&code, cell),
+                context: &mut evaluator.context,
+                kernel,
+                running,
+                end_rx,
+                instruction_tx,
+            };
+            run.run()
         };
-        std::panic::catch_unwind(AssertUnwindSafe(|| run.run())).unwrap_or_else(|_| {
+        std::panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
             Err(CellError::Kernel {
                 message: "evcxr panicked while it worked on this cell; the kernel's log has \
                           details. Restart the kernel if later cells fail too"
