@@ -20,6 +20,7 @@ mod install;
 mod iopub;
 mod is_complete;
 mod kernel_info;
+mod macros;
 mod output;
 mod prebuilt;
 mod prepare;

@@ -13,12 +13,12 @@
 
 use std::ops::Range;
 
-use proc_macro2::{TokenStream, TokenTree};
 use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
-use syn::{Attribute, Block, Expr, LocalInit, Macro, Pat, Stmt, Token};
+use syn::{Attribute, Block, Expr, LocalInit, Macro, Pat, Stmt};
 
+use crate::macros;
 use crate::source_map::{Edit, SourceMap};
 use crate::wire::CellId;
 
@@ -32,12 +32,6 @@ pub struct Rewritten {
     /// The variables that it binds without saying their type.
     pub untyped: Vec<String>,
 }
-
-/// Macros of the `join!` family, which await without the word.
-const AWAITING_MACROS: [&str; 4] = ["join", "try_join", "select", "select_biased"];
-
-/// Macros whose tokens are not code that runs where they stand.
-const QUOTING_MACROS: [&str; 4] = ["stringify", "quote", "quote_spanned", "macro_rules"];
 
 /// Macros that evaluate to nothing or never, or that cannot stand in an expression.
 const STATEMENT_MACROS: [&str; 14] = [
@@ -255,7 +249,7 @@ fn block_has_value(block: &Block) -> bool {
 }
 
 fn has_no_value(mac: &Macro) -> bool {
-    STATEMENT_MACROS.contains(&&*name(mac))
+    STATEMENT_MACROS.contains(&&*macros::name(mac))
 }
 
 struct BreakWithValue(bool);
@@ -269,7 +263,7 @@ impl Visit<'_> for BreakWithValue {
     fn visit_item(&mut self, _: &syn::Item) {}
     fn visit_macro(&mut self, mac: &Macro) {
         // `select!` in a loop breaks with a value now and then; its handlers are expressions.
-        if let Some(exprs) = expressions(mac) {
+        if let Some(exprs) = macros::expressions(mac) {
             exprs.iter().for_each(|expr| self.visit_expr(expr));
         }
     }
@@ -333,14 +327,13 @@ impl Visit<'_> for Scan {
     }
 
     fn visit_macro(&mut self, mac: &Macro) {
-        let name = name(mac);
-        self.awaits |= AWAITING_MACROS.contains(&&*name);
-        if QUOTING_MACROS.contains(&&*name) {
+        self.awaits |= macros::awaits_without_the_word(mac);
+        if macros::quotes(mac) {
             return;
         }
-        match expressions(mac) {
+        match macros::expressions(mac) {
             Some(exprs) => exprs.iter().for_each(|expr| self.visit_expr(expr)),
-            None => self.awaits |= mentions_await(mac.tokens.clone()),
+            None => self.awaits |= macros::mentions_await(mac.tokens.clone()),
         }
     }
 
@@ -350,103 +343,6 @@ impl Visit<'_> for Scan {
     fn visit_expr_const(&mut self, _: &syn::ExprConst) {}
     fn visit_expr_try_block(&mut self, _: &syn::ExprTryBlock) {}
     fn visit_item(&mut self, _: &syn::Item) {}
-}
-
-/// The last segment of a macro's path.
-fn name(mac: &Macro) -> String {
-    let last = mac.path.segments.last();
-    last.map(|segment| segment.ident.to_string())
-        .unwrap_or_default()
-}
-
-/// The expressions that a macro is called with, if that is what its tokens are.
-fn expressions(mac: &Macro) -> Option<Vec<Expr>> {
-    if ["select", "select_biased"].contains(&&*name(mac)) {
-        return mac.parse_body_with(select_branches).ok();
-    }
-    mac.parse_body_with(arguments).ok()
-}
-
-/// `a, b, c`, or `a; n` as in `vec!`.
-fn arguments(input: ParseStream<'_>) -> syn::Result<Vec<Expr>> {
-    let mut exprs = Vec::new();
-    while !input.is_empty() {
-        exprs.push(input.parse()?);
-        if input.is_empty() {
-            break;
-        }
-        if input.peek(Token![;]) {
-            input.parse::<Token![;]>()?;
-        } else {
-            input.parse::<Token![,]>()?;
-        }
-    }
-    Ok(exprs)
-}
-
-/// The branches of tokio's and futures' `select!`, see
-/// <https://docs.rs/tokio/1/tokio/macro.select.html>.
-fn select_branches(input: ParseStream<'_>) -> syn::Result<Vec<Expr>> {
-    let mut exprs = Vec::new();
-    if input.peek(syn::Ident) && input.peek2(Token![;]) {
-        input.parse::<syn::Ident>()?;
-        input.parse::<Token![;]>()?;
-    }
-    while !input.is_empty() {
-        let last = if input.peek(Token![else]) {
-            input.parse::<Token![else]>()?;
-            true
-        } else if input.peek(syn::Ident) && input.peek2(Token![=>]) {
-            // futures' `complete` and `default`.
-            input.parse::<syn::Ident>()?;
-            false
-        } else {
-            Pat::parse_multi_with_leading_vert(input)?;
-            input.parse::<Token![=]>()?;
-            exprs.push(input.parse()?);
-            if input.peek(Token![,]) {
-                input.parse::<Token![,]>()?;
-                input.parse::<Token![if]>()?;
-                exprs.push(input.parse()?);
-            }
-            false
-        };
-        input.parse::<Token![=>]>()?;
-        exprs.push(handler(input)?);
-        if last {
-            break;
-        }
-    }
-    Ok(exprs)
-}
-
-/// What stands behind a `=>`: a block ends by itself, everything else at a comma.
-fn handler(input: ParseStream<'_>) -> syn::Result<Expr> {
-    let handler = Expr::parse_with_earlier_boundary_rule(input)?;
-    if input.peek(Token![,]) {
-        input.parse::<Token![,]>()?;
-    }
-    Ok(handler)
-}
-
-/// Whether tokens that are not expressions await outside async blocks of their own.
-fn mentions_await(tokens: TokenStream) -> bool {
-    let mut after_async = false;
-    for token in tokens {
-        match token {
-            TokenTree::Ident(ident) if ident == "async" => after_async = true,
-            TokenTree::Ident(ident) if ident == "move" => {}
-            TokenTree::Ident(ident) if ident == "await" => return true,
-            TokenTree::Group(group) => {
-                if !after_async && mentions_await(group.stream()) {
-                    return true;
-                }
-                after_async = false;
-            }
-            _ => after_async = false,
-        }
-    }
-    false
 }
 
 #[cfg(test)]

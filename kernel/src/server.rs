@@ -40,6 +40,9 @@ const REPORTS: usize = 64;
 /// How long the session may take to end before the process ends all the same.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long to wait before a folder that could not be removed is tried again.
+const REMOVAL_PAUSE: Duration = Duration::from_millis(20);
+
 /// Runs the kernel until a client shuts it down.
 ///
 /// # Errors
@@ -108,8 +111,29 @@ async fn serve(connection: &ConnectionInfo, folder: PathBuf) -> anyhow::Result<(
         .await
         .is_err()
     {
-        // The worker waits for a compiler; its folder goes all the same.
-        let _ = std::fs::remove_dir_all(&folder);
+        end_compilers();
+        remove(&folder).await;
     }
     Ok(())
+}
+
+/// Ends what the worker thread waits for. Jupyter starts a kernel as the leader of a group of its
+/// own; in a group of somebody else's it would not be for the kernel to end the others.
+fn end_compilers() {
+    use rustix::process::{Signal, getpgrp, getpid, kill_process_group};
+    if getpgrp() == getpid() {
+        // The kernel itself takes the signal as the wish that it is following.
+        let _ = kill_process_group(getpgrp(), Signal::TERM);
+    }
+}
+
+/// Removes the session's folder, in which a compiler may still be writing.
+async fn remove(folder: &Path) {
+    let removal = async {
+        while folder.exists() && std::fs::remove_dir_all(folder).is_err() {
+            tokio::time::sleep(REMOVAL_PAUSE).await;
+        }
+    };
+    // What is left then is swept by the next kernel.
+    let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, removal).await;
 }
