@@ -11,6 +11,7 @@ mod cell_process;
 mod child;
 mod complete;
 mod control;
+mod dependency_dylib;
 mod diagnostics;
 mod error;
 mod evaluator;
@@ -36,6 +37,7 @@ mod shell;
 mod source_map;
 mod std_source;
 mod stdin;
+mod warnings;
 #[path = "../runtime/src/wire.rs"]
 mod wire;
 mod worker;

@@ -11,12 +11,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use crate::prebuilt::{Prebuilt, RUSTC_WRAPPER, SHARED_CRATES};
+use crate::{dependency_dylib, warnings};
 
 /// evcxr's own name for this mode, which it wants when `:cache` is on.
 const EVCXRS_WRAPPER: &str = "EVCXR_RUSTC_WRAPPER";
 
 /// Set for the second start, in which evcxr's wrapper gets the arguments that ours has made.
 const DONE: &str = "MORCEAUX_WRAPPED";
+
+/// The name of the crate that evcxr makes of a cell.
+const CELL: &str = "ctx";
+
+/// Where this file is, in the folder in which evcxr compiles, rustc names types by their full paths.
+pub const FULL_PATHS: &str = "full-paths";
 
 /// Whether cargo has started this program as the wrapper, and for which runtime.
 pub fn is_wanted() -> Option<Prebuilt> {
@@ -28,7 +35,7 @@ pub fn is_wanted() -> Option<Prebuilt> {
     Prebuilt::of_link(&program)
 }
 
-/// Runs rustc. Does not return if it can be started.
+/// Runs rustc. Does not return if it can be started and its messages need not be looked at.
 pub fn run(prebuilt: &Prebuilt) -> ExitCode {
     if std::env::var_os(DONE).is_some() {
         evcxr::runtime_hook();
@@ -38,24 +45,64 @@ pub fn run(prebuilt: &Prebuilt) -> ExitCode {
     let program = args.next().unwrap_or_default();
     let rustc = args.next().unwrap_or_default();
     let args: Vec<OsString> = args.collect();
-    let args = match wrapped(prebuilt, args, &package("NAME"), &package("VERSION")) {
+    let mut args = match wrapped(prebuilt, args, &package("NAME"), &package("VERSION")) {
         Ok(args) => args,
         Err(message) => {
             eprintln!("error: {message}");
             return ExitCode::FAILURE;
         }
     };
-    let mut command = if std::env::var_os(EVCXRS_WRAPPER).is_some() {
-        let mut command = Command::new(&program);
+    // Through PATH where it is a bare name, as rust-analyzer has it.
+    let mut command = Command::new(&rustc);
+    let is_cell = Step::of(&args);
+    if is_cell == Some(Step::Build)
+        && let Err(error) = dependency_dylib::use_dylib(prebuilt, &rustc, &mut args)
+    {
+        eprintln!("error: {error:#}");
+        return ExitCode::FAILURE;
+    }
+    if is_cell == Some(Step::Check) && Path::new(FULL_PATHS).exists() {
+        // What is asked for here is a type, as it has to be written in a cell. rustc shortens paths
+        // to what is unique, and a type that is longer than a line to what fits.
+        args.extend(["-Ztrim-diagnostic-paths=no", "--verbose"].map(OsString::from));
+        command.env("RUSTC_BOOTSTRAP", "1");
+    }
+    if std::env::var_os(EVCXRS_WRAPPER).is_some() {
+        command = Command::new(&program);
         command.arg(&rustc).env(DONE, "1");
-        command
+    }
+    command.args(args);
+    let error = if is_cell == Some(Step::Build) {
+        match warnings::run_and_keep(&mut command) {
+            Ok(code) => return code,
+            Err(error) => error,
+        }
     } else {
-        // Through PATH where it is a bare name, as rust-analyzer has it.
-        Command::new(&rustc)
+        command.exec()
     };
-    let error = command.args(args).exec();
     eprintln!("error: {} cannot be started: {error}", rustc.display());
     ExitCode::FAILURE
+}
+
+/// What cargo does with a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// It only looks for errors.
+    Check,
+    /// It makes the library that is loaded.
+    Build,
+}
+
+impl Step {
+    /// What these arguments do, if they are for a cell.
+    fn of(args: &[OsString]) -> Option<Step> {
+        value_of(args, "--crate-name").filter(|name| *name == CELL)?;
+        let emitted = args
+            .iter()
+            .find_map(|arg| arg.to_str()?.strip_prefix("--emit="))?;
+        let links = emitted.split(',').any(|kind| kind == "link");
+        Some(if links { Step::Build } else { Step::Check })
+    }
 }
 
 /// The arguments with which rustc is really called.
@@ -85,10 +132,21 @@ fn wrapped(
     let dependencies = prebuilt.dependencies();
     args.push("-L".into());
     args.push(join("dependency=", dependencies.as_os_str()));
-    if crate_name == "ctx" {
-        // The cell's library; evcxr moves it, so that a path relative to it would be wrong.
-        args.push("-C".into());
-        args.push(join("link-arg=-Wl,-rpath,", dependencies.as_os_str()));
+    match Step::of(&args) {
+        Some(Step::Build) => {
+            // evcxr moves the library, so that a path relative to it would be wrong.
+            args.push("-C".into());
+            args.push(join("link-arg=-Wl,-rpath,", dependencies.as_os_str()));
+            // A function that a later cell defines anew is the later cell's own, while a static of
+            // the same symbol is the one that was loaded first: see `items.rs`.
+            args.extend(["-C", "link-arg=-Wl,-Bsymbolic-functions"].map(OsString::from));
+            // For the lines of a panic's backtrace, which evcxr's profile would do without.
+            let lines = ["-C", "debuginfo=line-tables-only", "-C", "strip=none"];
+            args.extend(lines.map(OsString::from));
+        }
+        // evcxr takes a warning for an error here.
+        Some(Step::Check) => args.extend(["--cap-lints", "allow"].map(OsString::from)),
+        None => {}
     }
     Ok(args)
 }

@@ -8,6 +8,8 @@ use std::ffi::{OsStr, c_void};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 
+use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+
 use crate::cell::{self, Phase};
 use crate::wire::{self, Report};
 use crate::{block_on, evcxr_words, interrupt, link, stdio, tasks};
@@ -88,8 +90,9 @@ fn run(path: &str, function: &str, variables: *mut c_void) -> Result<*mut c_void
     type UserFunction = extern "C" fn(*mut c_void) -> *mut c_void;
     let loaded = |error: libloading::Error| format!("the compiled cell cannot be loaded: {error}");
     // SAFETY: the library is what evcxr has just compiled from the cell; running the user's code is
-    // the purpose of this process.
-    let library = unsafe { libloading::Library::new(path) }.map_err(loaded)?;
+    // the purpose of this process. Global, so that the statics of an earlier cell are found there by
+    // the later ones, which carry a copy of them (see the kernel's `items.rs`).
+    let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_GLOBAL) }.map_err(loaded)?;
     // SAFETY: evcxr generates the function with this signature.
     let function = *unsafe { library.get::<UserFunction>(function.as_bytes()) }.map_err(loaded)?;
     // Tasks, variables and thread-locals may refer to it for as long as the process lives.
