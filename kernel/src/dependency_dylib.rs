@@ -121,7 +121,14 @@ fn link<'a>(
     let mut source = String::from("pub use morceaux::*;\n");
     let mut command = Command::new(rustc);
     command
-        .args(["--crate-type", "dylib", "--edition", "2024", "-C", "prefer-dynamic"])
+        .args([
+            "--crate-type",
+            "dylib",
+            "--edition",
+            "2024",
+            "-C",
+            "prefer-dynamic",
+        ])
         .args(["--cap-lints", "allow", "--crate-name", name])
         .arg("--target")
         .arg(cell.target)
@@ -189,7 +196,9 @@ mod tests {
     fn what_the_kernel_brings_along_needs_no_dylib() {
         let own = args(OWN);
         assert!(!CellArgs::of(&own).unwrap().has_dependencies());
-        let macros = args(&format!("{OWN} --extern async_trait=/d/libasync_trait-1.so"));
+        let macros = args(&format!(
+            "{OWN} --extern async_trait=/d/libasync_trait-1.so"
+        ));
         assert!(!CellArgs::of(&macros).unwrap().has_dependencies());
         let more = args(&format!("{OWN} --extern log=/d/liblog-1.rlib"));
         assert!(CellArgs::of(&more).unwrap().has_dependencies());
@@ -199,7 +208,10 @@ mod tests {
     fn a_set_has_one_name_in_whatever_order() {
         let (a, b) = ("--extern a=/d/liba-1.rlib", "--extern b=/d/libb-1.rlib");
         let name = |text: String| CellArgs::of(&args(&text)).unwrap().dylib_name();
-        assert_eq!(name(format!("{OWN} {a} {b}")), name(format!("{OWN} {b} {a}")));
+        assert_eq!(
+            name(format!("{OWN} {a} {b}")),
+            name(format!("{OWN} {b} {a}"))
+        );
         assert_ne!(name(format!("{OWN} {a} {b}")), name(format!("{OWN} {a}")));
     }
 }

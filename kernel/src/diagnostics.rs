@@ -8,6 +8,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use evcxr::CompilationError;
 
 use crate::error::CellError;
+use crate::hints;
 use crate::prebuilt::SHARED_CRATES;
 use crate::rewrite::Rewritten;
 use crate::source_map::SourceMap;
@@ -29,12 +30,14 @@ pub fn compile_error(errors: &[CompilationError], cell: &Rewritten) -> CellError
         })
         .collect();
     let Some(first) = only_errors.first() else {
+        let untyped = cell.bindings.iter().filter(|binding| !binding.typed);
+        let untyped: Vec<_> = untyped.map(|binding| &*binding.name).collect();
         // evcxr gives up on a cell that compiles only where it cannot name a variable's type.
         return CellError::Refused {
             message: format!(
                 "the type of one of this cell's variables cannot be determined; give it, as in \
                  `let name: Type = …`. These have none: {}",
-                cell.untyped.join(", ")
+                untyped.join(", ")
             ),
         };
     };
@@ -63,7 +66,10 @@ fn render(error: &CompilationError, map: &SourceMap) -> String {
             .annotations(annotations);
         group = group.element(snippet);
     }
-    let notes = notes(error);
+    let mut notes = notes(error);
+    if let Some(hint) = hints::for_error(&message, error.code(), &error.json) {
+        notes.push((Level::HELP.with_name("hint"), hint.to_owned()));
+    }
     for (level, text) in &notes {
         group = group.element(level.clone().message(text));
     }
@@ -176,19 +182,6 @@ pub fn refusal(message: &str) -> String {
     )
 }
 
-/// The line of the cell that stands at a line of the generated source, if only one line can be
-/// meant. Lines count from 1.
-pub fn line_of_cell(generated: &str, line: u32, rewritten: &str) -> Option<usize> {
-    let index = usize::try_from(line).ok()?.checked_sub(1)?;
-    let wanted = generated.lines().nth(index)?.trim();
-    let mut places = rewritten
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| line.trim().ends_with(wanted) && !wanted.is_empty());
-    let (index, _) = places.next()?;
-    places.next().is_none().then_some(index + 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,20 +204,5 @@ mod tests {
             refusal("Unrecognised command :x"),
             "Unrecognised command :x"
         );
-    }
-
-    #[test]
-    fn a_panics_line_is_found_where_it_is_unambiguous() {
-        let generated = "fn x() {\nlet a = 1;\na.b();\n}\n";
-        assert_eq!(
-            line_of_cell(generated, 3, "guard(); let a = 1;\na.b();"),
-            Some(2)
-        );
-        assert_eq!(
-            line_of_cell(generated, 2, "guard(); let a = 1;\na.b();"),
-            Some(1)
-        );
-        assert_eq!(line_of_cell(generated, 3, "a.b();\na.b();"), None);
-        assert_eq!(line_of_cell(generated, 9, "a.b();"), None);
     }
 }

@@ -1,5 +1,9 @@
 //! How a cell can fail, by who can do something about it.
 
+use std::fmt;
+
+use crate::hints;
+
 /// Why a cell did not succeed. Each becomes an `error` message and a reply with status `error`.
 #[derive(Debug, thiserror::Error)]
 pub enum CellError {
@@ -22,8 +26,10 @@ pub enum CellError {
     Panicked {
         /// The panic's message.
         message: String,
-        /// The line of the cell, from 1.
-        line: Option<usize>,
+        /// The user's calls that had not returned, innermost first.
+        frames: Vec<CallPlace>,
+        /// What became of the cell's variables.
+        variables: Variables,
     },
     /// A `?` at the cell's top level met an error.
     #[error("{message}")]
@@ -34,10 +40,15 @@ pub enum CellError {
         message: String,
         /// Its chain of sources.
         sources: Vec<String>,
+        /// What became of the cell's variables.
+        variables: Variables,
     },
-    /// The stop button ended it at an await point.
+    /// The stop button ended it at an await point, or before it began.
     #[error("stopped at an await point; variables, tasks and queues are kept")]
-    Interrupted,
+    Interrupted {
+        /// What became of the cell's own variables.
+        variables: Variables,
+    },
     /// The stop button ended it together with the cell process, since it reached no await point.
     #[error(
         "the cell reached no await point, so the process that runs the cells was ended: all \
@@ -74,7 +85,7 @@ impl CellError {
             CellError::Refused { .. } => "Error",
             CellError::Panicked { .. } => "Panic",
             CellError::Failed { name, .. } => name,
-            CellError::Interrupted | CellError::Killed { .. } => "Interrupted",
+            CellError::Interrupted { .. } | CellError::Killed { .. } => "Interrupted",
             CellError::CellProcessDied { .. } => "CellProcessDied",
             CellError::Kernel { .. } => "KernelError",
         }
@@ -82,14 +93,17 @@ impl CellError {
 
     /// What front ends show, by lines.
     pub fn traceback(&self) -> Vec<String> {
-        let detail = match self {
+        let mut detail = match self {
             CellError::Compile { rendered, .. } => {
                 return rendered.lines().map(str::to_owned).collect();
             }
             CellError::Panicked {
-                message,
-                line: Some(line),
-            } => format!("{message}\n  at line {line} of the cell"),
+                message, frames, ..
+            } => {
+                let frames = frames.iter().map(|frame| format!("\n  {frame}"));
+                let hint = hints::for_panic(message).map(|hint| format!("\nhint: {hint}"));
+                format!("{message}{}", frames.chain(hint).collect::<String>())
+            }
             CellError::Failed {
                 message, sources, ..
             } => sources.iter().fold(message.clone(), |text, source| {
@@ -97,11 +111,71 @@ impl CellError {
             }),
             other => other.to_string(),
         };
+        if let CellError::Panicked { variables, .. }
+        | CellError::Failed { variables, .. }
+        | CellError::Interrupted { variables } = self
+        {
+            detail.push_str(&variables.to_string());
+        }
         let mut lines = detail.lines();
         let first = headline(self.name(), lines.next().unwrap_or_default());
         std::iter::once(first)
             .chain(lines.map(str::to_owned))
             .collect()
+    }
+}
+
+/// A call in the user's code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallPlace {
+    /// The function; none for the statements of the cell.
+    pub function: Option<String>,
+    /// The line, from 1, and the number of the cell where that is another one.
+    pub place: Option<(usize, Option<usize>)>,
+}
+
+impl fmt::Display for CallPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.function {
+            Some(function) => write!(f, "in `{function}`")?,
+            None => f.write_str("at")?,
+        }
+        let separator = if self.function.is_some() { ", at" } else { "" };
+        match self.place {
+            Some((line, None)) => write!(f, "{separator} line {line} of the cell"),
+            Some((line, Some(cell))) => write!(f, "{separator} line {line} of cell [{cell}]"),
+            None if self.function.is_none() => f.write_str(" some line of the cell"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What became of the variables of a cell that did not run to its end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Variables {
+    /// Those that later cells can use.
+    pub kept: Vec<String>,
+    /// The others.
+    pub lost: Vec<String>,
+}
+
+impl fmt::Display for Variables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.kept.is_empty() {
+            write!(
+                f,
+                "\nof this cell's variables, kept: {}",
+                self.kept.join(", ")
+            )?;
+        }
+        if !self.lost.is_empty() {
+            write!(
+                f,
+                "\nof this cell's variables, not kept: {}",
+                self.lost.join(", ")
+            )?;
+        }
+        Ok(())
     }
 }
 

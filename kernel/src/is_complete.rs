@@ -3,15 +3,15 @@
 use jupyter_protocol::IsCompleteReply;
 use ra_ap_rustc_lexer::{FrontmatterAllowed, LiteralKind, TokenKind, tokenize};
 
-use crate::rewrite;
+use crate::cell_source;
 
 /// Answers an is_complete_request.
 pub fn is_complete(code: &str) -> IsCompleteReply {
-    let code = &code[rewrite::start_of_code(code)..];
+    let code = &code[cell_source::start_of_code(code)..];
     match open_brackets(code) {
         Brackets::Open => IsCompleteReply::incomplete("    ".to_owned()),
         Brackets::Wrong => IsCompleteReply::invalid(),
-        Brackets::Closed => match rewrite::parse(code) {
+        Brackets::Closed => match cell_source::parse(code) {
             Ok(_) => IsCompleteReply::complete(),
             Err(error) if error.to_string().starts_with("unexpected end of input") => {
                 IsCompleteReply::incomplete(String::new())

@@ -10,6 +10,39 @@ const AWAITING_MACROS: [&str; 4] = ["join", "try_join", "select", "select_biased
 /// Macros whose tokens are not code that runs where they stand.
 const QUOTING_MACROS: [&str; 4] = ["stringify", "quote", "quote_spanned", "macro_rules"];
 
+/// Macros that only look at what they are given.
+const LOOKING_MACROS: [&str; 16] = [
+    "print",
+    "println",
+    "eprint",
+    "eprintln",
+    "format",
+    "write",
+    "writeln",
+    "assert",
+    "assert_eq",
+    "assert_ne",
+    "panic",
+    "info",
+    "debug",
+    "warn",
+    "error",
+    "trace",
+];
+
+/// Whether a macro only looks at what it is given.
+pub fn only_looks(mac: &Macro) -> bool {
+    LOOKING_MACROS.contains(&&*name(mac))
+}
+
+/// Macros that make statics.
+const STATICS_MACROS: [&str; 3] = ["thread_local", "task_local", "lazy_static"];
+
+/// Whether a macro makes statics.
+pub fn makes_statics(mac: &Macro) -> bool {
+    STATICS_MACROS.contains(&&*name(mac))
+}
+
 /// Whether a macro of the `join!` family is called.
 pub fn awaits_without_the_word(mac: &Macro) -> bool {
     AWAITING_MACROS.contains(&&*name(mac))

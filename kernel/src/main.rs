@@ -4,11 +4,14 @@
 //! program again for it), the rustc wrapper (cargo does), and, by its arguments, the kernel and the
 //! user's commands.
 
+mod ask;
 mod bracket;
 mod carried;
 mod cell_crates;
 mod cell_process;
+mod cell_source;
 mod child;
+mod commands;
 mod complete;
 mod control;
 mod dependency_dylib;
@@ -17,17 +20,25 @@ mod error;
 mod evaluator;
 mod files;
 mod heartbeat;
+mod hints;
+mod history;
 mod install;
 mod iopub;
 mod is_complete;
+mod items;
+mod keep;
 mod kernel_info;
+mod local_statics;
 mod macros;
+mod moves;
 mod output;
 mod prebuilt;
 mod prepare;
 mod receive;
 mod relay;
+mod remedy;
 mod rewrite;
+mod run;
 mod running;
 mod rustc_wrapper;
 mod server;

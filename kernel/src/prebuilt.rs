@@ -197,12 +197,27 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
+    /// What `rustc -vV` says of the toolchain of this name, else of the current folder's.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn verbose_version(name: Option<&str>) -> anyhow::Result<String> {
+        let name = name.map(|name| format!("+{name}"));
+        ask_rustc(
+            &name
+                .iter()
+                .map(String::as_str)
+                .chain(["-vV"])
+                .collect::<Vec<_>>(),
+        )
+    }
+
     /// Asks rustc.
     ///
     /// # Errors
     /// Says what to install where something is missing.
     pub fn find() -> anyhow::Result<Toolchain> {
-        let verbose_version = ask_rustc(&["-vV"])?;
+        let verbose_version = Self::verbose_version(None)?;
         let target_libdir = PathBuf::from(ask_rustc(&["--print", "target-libdir"])?.trim());
         let sysroot = PathBuf::from(ask_rustc(&["--print", "sysroot"])?.trim());
         let library = sysroot.join("lib/rustlib/src/rust/library");

@@ -31,8 +31,15 @@ const MAX_COLLECTED_BYTES: usize = 256 << 10;
 /// What became of a cell in the cell process.
 #[derive(Debug, PartialEq, Eq)]
 pub enum End {
-    /// The main thread has left it, in this way.
-    Ended(Outcome),
+    /// The main thread has left it.
+    Ended {
+        /// How.
+        outcome: Outcome,
+        /// The variables that it has handed over.
+        rescued: Vec<String>,
+    },
+    /// The cell process has noted which variables are lost.
+    Forgotten,
     /// The cell process has ended.
     Gone,
 }
@@ -52,6 +59,15 @@ pub enum Instruction {
         silent: bool,
         /// Where its end is told.
         end_tx: mpsc::UnboundedSender<End>,
+    },
+    /// The kernel has something to say about a cell.
+    Note {
+        /// The cell.
+        cell: CellId,
+        /// What, for standard error.
+        text: String,
+        /// Told when it has gone out.
+        sent_tx: oneshot::Sender<()>,
     },
     /// A command such as `:vars` has a result.
     Result {
@@ -145,6 +161,18 @@ impl Relay {
                 };
                 self.cells.insert(cell, state);
             }
+            Instruction::Note {
+                cell,
+                text,
+                sent_tx,
+            } => {
+                if let Some(state) = self.cells.get_mut(&cell) {
+                    state.output.write(Stream::Stderr, text.as_bytes());
+                }
+                self.send(cell, false).await;
+                // Nobody waits any more where the kernel ends.
+                let _ = sent_tx.send(());
+            }
             Instruction::Result {
                 cell,
                 bundle,
@@ -181,11 +209,16 @@ impl Relay {
             Report::Result { cell, bundle } => self.show(cell, Output::Result { bundle }).await,
             Report::ResultTextBegin { cell } => self.set_result(cell, true),
             Report::ResultTextEnd { cell } => self.set_result(cell, false),
-            Report::Ended { cell, outcome } => {
+            Report::Forgotten { cell } => self.tell(cell, End::Forgotten),
+            Report::Ended {
+                cell,
+                outcome,
+                rescued,
+            } => {
                 // What tasks of other cells have written until now was written before this end.
                 self.send_collected().await;
                 self.send(cell, true).await;
-                self.tell(cell, End::Ended(outcome));
+                self.tell(cell, End::Ended { outcome, rescued });
             }
         }
     }

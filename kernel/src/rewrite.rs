@@ -13,14 +13,17 @@
 
 use std::ops::Range;
 
-use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
-use syn::{Attribute, Block, Expr, LocalInit, Macro, Pat, Stmt};
+use syn::{Block, Expr, LocalInit, Macro, Stmt};
 
-use crate::macros;
+use crate::cell_source::{Binding, CellSource, is_item};
+use crate::commands::Formats;
+use crate::items::ItemChanges;
+use crate::keep::Plan;
 use crate::source_map::{Edit, SourceMap};
 use crate::wire::CellId;
+use crate::{ask, macros, moves};
 
 /// A cell that evcxr can run.
 #[derive(Debug)]
@@ -29,8 +32,21 @@ pub struct Rewritten {
     pub map: SourceMap,
     /// Whether it enters the runtime, and will report its end.
     pub has_statements: bool,
-    /// The variables that it binds without saying their type.
-    pub untyped: Vec<String>,
+    /// The variables that it binds.
+    pub bindings: Vec<Binding>,
+}
+
+/// What is to be put into a cell, apart from what its own statements need.
+#[derive(Debug, Clone, Copy)]
+pub struct Wishes<'a> {
+    /// What becomes of its items.
+    pub items: &'a ItemChanges,
+    /// How its variables are kept.
+    pub plan: &'a Plan,
+    /// How its result is shown.
+    pub formats: &'a Formats,
+    /// The variables about whose type rustc is asked.
+    pub asked: &'a [String],
 }
 
 /// Macros that evaluate to nothing or never, or that cannot stand in an expression.
@@ -52,68 +68,26 @@ const STATEMENT_MACROS: [&str; 14] = [
 ];
 
 /// Rewrites a cell. Code that is not valid Rust is passed on, so that rustc explains what is wrong.
-pub fn rewrite(code: &str, cell: CellId) -> Rewritten {
-    let start = start_of_code(code);
-    let guard = format!("let morceaux::cell_guard!() = morceaux::enter({cell}); ");
-    let mut untyped = Untyped(Vec::new());
-    let (edits, has_statements) = match parse(&code[start..]) {
-        Ok(statements) => {
-            statements
-                .iter()
-                .for_each(|statement| untyped.add(statement));
-            edits(&statements, start, guard)
+pub fn rewrite(cell: &CellSource, id: CellId, wishes: Wishes<'_>) -> Rewritten {
+    let guard = format!("let morceaux::cell_guard!() = morceaux::enter({id}); ");
+    let bindings = cell.bindings();
+    let (edits, has_statements) = match cell.statements() {
+        Some(statements) => {
+            let rewriting = Rewriting {
+                cell,
+                statements,
+                bindings: &bindings,
+                wishes,
+            };
+            rewriting.edits(guard)
         }
-        Err(_) => (vec![insertion(start, guard)], true),
+        None => (vec![insertion(cell.start(), guard)], true),
     };
-    // Else the library keeps the text of every cell for as long as the thread lives.
-    proc_macro2::extra::invalidate_current_thread_spans();
     Rewritten {
-        map: SourceMap::new(code, edits),
+        map: SourceMap::new(cell.code(), edits),
         has_statements,
-        untyped: untyped.0,
+        bindings,
     }
-}
-
-/// Collects the names that `let`s without a type bind.
-struct Untyped(Vec<String>);
-
-impl Untyped {
-    fn add(&mut self, statement: &Stmt) {
-        if let Stmt::Local(local) = statement
-            && !matches!(local.pat, Pat::Type(_))
-        {
-            self.visit_pat(&local.pat);
-        }
-    }
-}
-
-impl Visit<'_> for Untyped {
-    fn visit_pat_ident(&mut self, pat: &syn::PatIdent) {
-        self.0.push(pat.ident.to_string());
-        visit::visit_pat_ident(self, pat);
-    }
-}
-
-/// Where the Rust code of a cell begins: behind evcxr's leading commands, comments and blank lines.
-pub fn start_of_code(code: &str) -> usize {
-    let mut start = 0;
-    for line in code.split_inclusive('\n') {
-        let command = line.trim_start_matches(' ').starts_with(':') || line.starts_with('!');
-        if !command && !line.starts_with("//") && !line.trim().is_empty() {
-            break;
-        }
-        start += line.len();
-    }
-    start
-}
-
-/// Parses the Rust code of a cell.
-pub fn parse(code: &str) -> syn::Result<Vec<Stmt>> {
-    let statements = |input: ParseStream<'_>| {
-        input.call(Attribute::parse_inner)?;
-        Block::parse_within(input)
-    };
-    statements.parse_str(code)
 }
 
 fn insertion(offset: usize, inserted: String) -> Edit {
@@ -124,80 +98,147 @@ fn insertion(offset: usize, inserted: String) -> Edit {
     }
 }
 
-/// The changes, and whether the cell has anything but items.
-fn edits(statements: &[Stmt], start: usize, guard: String) -> (Vec<Edit>, bool) {
-    let mut edits = Vec::new();
-    let first = statements
-        .iter()
-        .find(|stmt| !matches!(stmt, Stmt::Item(_)));
-    if let Some(first) = first {
-        edits.push(insertion(start + first.span().byte_range().start, guard));
-    }
-    for (index, statement) in statements.iter().enumerate() {
-        let is_last = index + 1 == statements.len();
-        edits.extend(statement_edits(statement, is_last, start));
-    }
-    (edits, first.is_some())
+struct Rewriting<'a> {
+    cell: &'a CellSource,
+    statements: &'a [Stmt],
+    bindings: &'a [Binding],
+    wishes: Wishes<'a>,
 }
 
-fn statement_edits(statement: &Stmt, is_last: bool, start: usize) -> Vec<Edit> {
-    match statement {
-        Stmt::Item(_) => Vec::new(),
-        Stmt::Local(local) => local
-            .init
+impl Rewriting<'_> {
+    /// The changes, and whether the cell has anything but items.
+    fn edits(&self, guard: String) -> (Vec<Edit>, bool) {
+        let mut edits = Vec::new();
+        let first = self.statements.iter().find(|statement| !is_item(statement));
+        if let Some(first) = first {
+            edits.push(insertion(self.cell.range(first).start, guard));
+        }
+        edits.extend(self.wishes.items.edits.iter().cloned());
+        for (index, statement) in self.statements.iter().enumerate() {
+            edits.extend(self.statement_edits(index, statement));
+        }
+        for binding in self.bindings {
+            if self.wishes.plan.is_local(&binding.name) {
+                let field = if binding.shorthand {
+                    format!("{}: ", binding.name)
+                } else {
+                    String::new()
+                };
+                edits.push(insertion(
+                    binding.range.start,
+                    format!("{field}morceaux::local!("),
+                ));
+                edits.push(insertion(binding.range.end, ")".to_owned()));
+            }
+        }
+        if let Some(last) = self.statements.last() {
+            let added = format!(
+                "{}{} {}",
+                self.wishes.plan.last_statements(self.bindings),
+                ask::questions(self.wishes.asked),
+                self.wishes.items.added
+            );
+            edits.push(insertion(
+                self.cell.range(last).end,
+                added.trim_end().to_owned(),
+            ));
+        }
+        edits.retain(|edit| edit.removed > 0 || !edit.inserted.is_empty());
+        (edits, first.is_some())
+    }
+
+    fn statement_edits(&self, index: usize, statement: &Stmt) -> Vec<Edit> {
+        if is_item(statement) {
+            return Vec::new();
+        }
+        let is_last = index + 1 == self.statements.len();
+        let rescue = self.rescued(index);
+        let scan = |visit: &dyn Fn(&mut Scan)| Scan::of(self.cell.start(), &rescue, visit);
+        match statement {
+            Stmt::Item(_) => Vec::new(),
+            Stmt::Local(local) => {
+                let init = local.init.iter();
+                init.flat_map(|init| let_edits(init, &scan)).collect()
+            }
+            Stmt::Expr(expr, semicolon) => {
+                let scan = scan(&|scan| scan.visit_expr(expr));
+                let ends = semicolon.is_some();
+                let shown = is_last && !ends && has_value(expr);
+                let open_ended = !ends && (is_last || scan.awaits);
+                self.expression_edits(scan, expr.span().byte_range(), shown, open_ended)
+            }
+            Stmt::Macro(stmt) => {
+                let scan = scan(&|scan| scan.visit_macro(&stmt.mac));
+                let ends = stmt.semi_token.is_some();
+                let shown = is_last && !ends && !has_no_value(&stmt.mac);
+                let open_ended = !ends && (is_last || scan.awaits);
+                self.expression_edits(scan, stmt.mac.span().byte_range(), shown, open_ended)
+            }
+        }
+    }
+
+    /// The variables that are handed over where a statement ends the cell: those that exist by then.
+    fn rescued(&self, index: usize) -> String {
+        let plan = self.wishes.plan;
+        let is_rescued = |binding: &&Binding| {
+            binding.statement < index
+                && plan.way(&binding.name).is_none()
+                && !plan.not_rescued.contains(&binding.name)
+                && !moves::may_move(
+                    &self.statements[binding.statement + 1..=index],
+                    &binding.name,
+                )
+        };
+        let names = self
+            .bindings
             .iter()
-            .flat_map(|init| let_edits(init, start))
-            .collect(),
-        Stmt::Expr(expr, semicolon) => {
-            let mut scan = Scan::new(start);
-            scan.visit_expr(expr);
-            let ends = semicolon.is_some();
-            let shown = is_last && !ends && has_value(expr);
-            let open_ended = !ends && (is_last || scan.awaits);
-            expression_edits(scan, expr.span().byte_range(), shown, open_ended)
+            .filter(is_rescued)
+            .map(|binding| &*binding.name);
+        names.collect::<Vec<_>>().join(" ")
+    }
+
+    /// What becomes of an expression that is a statement. `open_ended` says that it lacks a
+    /// semicolon: evcxr would show what ends a cell without one in its own way, which compiles the
+    /// cell twice.
+    fn expression_edits(
+        &self,
+        scan: Scan,
+        range: Range<usize>,
+        shown: bool,
+        open_ended: bool,
+    ) -> Vec<Edit> {
+        let awaits = scan.awaits;
+        let end = range.end;
+        let formats = self.wishes.formats;
+        let show = if *formats == Formats::default() {
+            "morceaux::show!(".to_owned()
+        } else {
+            let output = formats.output.as_deref().unwrap_or("{:?}");
+            format!("morceaux::show!(@{output:?} {}; ", formats.types)
+        };
+        let (before, behind) = match (shown, awaits) {
+            // In the block, since what is shown may borrow from what was awaited.
+            (true, _) => (&*show, if awaits { ");" } else { ")" }),
+            // The semicolon gives the block a type where the expression never has a value.
+            (false, true) => ("", ";"),
+            (false, false) => ("", ""),
+        };
+        let mut edits = scan.wrapped(range, before, behind);
+        if open_ended {
+            edits.push(insertion(self.cell.start() + end, ";".to_owned()));
         }
-        Stmt::Macro(stmt) => {
-            let mut scan = Scan::new(start);
-            scan.visit_macro(&stmt.mac);
-            let ends = stmt.semi_token.is_some();
-            let shown = is_last && !ends && !has_no_value(&stmt.mac);
-            let open_ended = !ends && (is_last || scan.awaits);
-            expression_edits(scan, stmt.mac.span().byte_range(), shown, open_ended)
-        }
+        edits
     }
 }
 
 /// What becomes of `let … = INIT else { … }`.
-fn let_edits(init: &LocalInit, start: usize) -> Vec<Edit> {
-    let mut scan = Scan::new(start);
-    scan.visit_expr(&init.expr);
-    let mut edits = scan.wrapped(init.expr.span().byte_range(), "", "");
+fn let_edits(init: &LocalInit, scan: &dyn Fn(&dyn Fn(&mut Scan)) -> Scan) -> Vec<Edit> {
+    let value = scan(&|scan| scan.visit_expr(&init.expr));
+    let mut edits = value.wrapped(init.expr.span().byte_range(), "", "");
     if let Some((_, diverge)) = &init.diverge {
-        let mut scan = Scan::new(start);
-        scan.visit_expr(diverge);
         let block = diverge.span().byte_range();
-        edits.extend(scan.wrapped(block.start + 1..block.end - 1, "", ""));
-    }
-    edits
-}
-
-/// What becomes of an expression that is a statement. `open_ended` says that it lacks a
-/// semicolon: evcxr would show what ends a cell without one in its own way, which compiles the cell
-/// twice.
-fn expression_edits(scan: Scan, range: Range<usize>, shown: bool, open_ended: bool) -> Vec<Edit> {
-    let awaits = scan.awaits;
-    let end = range.end;
-    let (before, behind) = match (shown, awaits) {
-        // In the block, since what is shown may borrow from what was awaited.
-        (true, _) => ("morceaux::show!(", if awaits { ");" } else { ")" }),
-        // The semicolon gives the block a type where the expression never has a value.
-        (false, true) => ("", ";"),
-        (false, false) => ("", ""),
-    };
-    let start = scan.start;
-    let mut edits = scan.wrapped(range, before, behind);
-    if open_ended {
-        edits.push(insertion(start + end, ";".to_owned()));
+        let diverge = scan(&|scan| scan.visit_expr(diverge));
+        edits.extend(diverge.wrapped(block.start + 1..block.end - 1, "", ""));
     }
     edits
 }
@@ -273,25 +314,42 @@ impl Visit<'_> for BreakWithValue {
 struct Scan {
     /// Where the parsed text begins in the cell.
     start: usize,
+    /// The variables that are handed over where the statement ends the cell.
+    rescue: String,
+    /// Whether what ends the cell is caught around the whole statement.
+    caught_outside: bool,
     awaits: bool,
     edits: Vec<Edit>,
 }
 
 impl Scan {
-    fn new(start: usize) -> Scan {
-        Scan {
-            start,
-            awaits: false,
-            edits: Vec::new(),
-        }
+    /// Looks through what `visit` visits.
+    fn of(start: usize, rescue: &str, visit: &dyn Fn(&mut Scan)) -> Scan {
+        let scanned = |caught_outside| {
+            let mut scan = Scan {
+                start,
+                rescue: rescue.to_owned(),
+                caught_outside,
+                awaits: false,
+                edits: Vec::new(),
+            };
+            visit(&mut scan);
+            scan
+        };
+        let scan = scanned(rescue.is_empty());
+        // In the block that is waited for, variables cannot be moved away.
+        if scan.awaits { scanned(true) } else { scan }
     }
 
     /// The edits, and around them what waits for the code in `range`, and what is put in with it.
     fn wrapped(mut self, range: Range<usize>, before: &str, behind: &str) -> Vec<Edit> {
-        let (open, close) = if self.awaits {
-            ("morceaux::block_on(async { ", " })")
-        } else {
-            ("", "")
+        let (open, close) = match (self.awaits, &*self.rescue) {
+            (false, _) => (String::new(), ""),
+            (true, "") => ("morceaux::block_on(async { ".to_owned(), " })"),
+            (true, rescue) => (
+                format!("morceaux::or_rescue!([{rescue}] morceaux::try_block_on(async {{ "),
+                " }))",
+            ),
         };
         let mut edits = vec![insertion(
             self.start + range.start,
@@ -315,14 +373,22 @@ impl Visit<'_> for Scan {
 
     fn visit_expr_try(&mut self, expr: &syn::ExprTry) {
         let operand = expr.expr.span().byte_range();
-        let before = "morceaux::question_mark(".to_owned();
+        let (before, behind) = if self.caught_outside {
+            ("morceaux::question_mark(".to_owned(), ")")
+        } else {
+            let rescue = &self.rescue;
+            (
+                format!("morceaux::or_rescue!([{rescue}] morceaux::try_question_mark("),
+                "))",
+            )
+        };
         self.edits
             .push(insertion(self.start + operand.start, before));
         visit::visit_expr_try(self, expr);
         self.edits.push(Edit {
             offset: self.start + expr.question_token.span().byte_range().start,
             removed: 1,
-            inserted: ")".to_owned(),
+            inserted: behind.to_owned(),
         });
     }
 
@@ -351,12 +417,22 @@ mod tests {
 
     /// The rewritten cell 1 without its guard.
     fn rewritten(code: &str) -> String {
-        let rewritten = rewrite(code, 1);
+        let rewritten = rewrite_with(code, &Plan::default());
         let text = rewritten.map.rewritten().to_owned();
         assert_eq!(text.lines().count(), code.lines().count(), "{text}");
         let guard = "let morceaux::cell_guard!() = morceaux::enter(1); ";
         assert_eq!(text.contains(guard), rewritten.has_statements, "{text}");
         text.replace(guard, "")
+    }
+
+    fn rewrite_with(code: &str, plan: &Plan) -> Rewritten {
+        let wishes = Wishes {
+            items: &ItemChanges::default(),
+            plan,
+            formats: &Formats::default(),
+            asked: &[],
+        };
+        rewrite(&CellSource::new(code), 1, wishes)
     }
 
     #[test]
@@ -479,11 +555,11 @@ mod tests {
     #[test]
     fn commands_and_items_need_no_guard() {
         let code = ":dep tokio-stream\n\n// note\nuse std::fmt;\nfn f() {}";
-        assert!(!rewrite(code, 1).has_statements);
+        assert!(!rewrite_with(code, &Plan::default()).has_statements);
         assert_eq!(rewritten(code), code);
         assert_eq!(rewritten(":vars"), ":vars");
         assert!(
-            rewrite(":dep x\nlet a = 1;", 1)
+            rewrite_with(":dep x\nlet a = 1;", &Plan::default())
                 .map
                 .rewritten()
                 .starts_with(":dep x\nlet morceaux::")
@@ -497,9 +573,31 @@ mod tests {
     }
 
     #[test]
-    fn variables_without_a_type_are_known() {
-        let code = "let a: u8 = 1; let (b, mut c) = d; if let Some(e) = f {}";
-        assert_eq!(rewrite(code, 1).untyped, ["b", "c"]);
+    fn what_exists_where_a_cell_ends_is_handed_over() {
+        assert_eq!(
+            rewritten("let a = 1; let b = f(a)?; g(&b)?;"),
+            "let a = 1; let b = morceaux::question_mark(f(a)); \
+             morceaux::or_rescue!([b] morceaux::try_question_mark(g(&b)));"
+        );
+        assert_eq!(
+            rewritten("let mut a = f(); while let Some(x) = a.recv().await { x? }"),
+            "let mut a = f(); morceaux::or_rescue!([a] morceaux::try_block_on(async { \
+             while let Some(x) = a.recv().await { morceaux::question_mark(x) }; }));"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_hidden_and_dropped() {
+        let mut plan = Plan::default();
+        plan.set("g", crate::keep::Way::local(crate::keep::BORROWS));
+        let rewritten = rewrite_with("let mut g = m.lock();\n*g += 1; // note", &plan);
+        assert!(
+            rewritten.map.rewritten().ends_with(
+                "let morceaux::local!(mut g) = m.lock();\n*g += 1; std::mem::drop(g); // note"
+            ),
+            "{}",
+            rewritten.map.rewritten()
+        );
     }
 
     #[test]

@@ -253,7 +253,7 @@ mod tests {
         let (_folder, prebuilt) = prebuilt();
         let args = wrapped(
             &prebuilt,
-            args("--crate-name ctx src/lib.rs --target x"),
+            args("--crate-name ctx src/lib.rs --emit=dep-info,link --target x"),
             "ctx",
             "1.0.0",
         );

@@ -20,7 +20,10 @@ pub fn run_and_keep(rustc: &mut Command) -> io::Result<ExitCode> {
     let messages = child.stderr.take().map(BufReader::new);
     let mut kept = Vec::new();
     let mut stderr = io::stderr().lock();
-    for message in messages.into_iter().flat_map(|messages| messages.split(b'\n')) {
+    for message in messages
+        .into_iter()
+        .flat_map(|messages| messages.split(b'\n'))
+    {
         let mut message = message?;
         message.push(b'\n');
         stderr.write_all(&message)?;
@@ -31,7 +34,11 @@ pub fn run_and_keep(rustc: &mut Command) -> io::Result<ExitCode> {
     // Without the file there are no hints, which is no reason to fail.
     let _ = std::fs::write(FILE, kept);
     let status = child.wait()?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// Removes what an earlier cell has left.
@@ -44,7 +51,9 @@ pub fn forget(folder: &Path) {
 pub fn read(folder: &Path) -> Vec<Value> {
     let kept = std::fs::read_to_string(folder.join(FILE)).unwrap_or_default();
     let lines = kept.lines();
-    lines.filter_map(|line| serde_json::from_str(line).ok()).collect()
+    lines
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
 }
 
 fn find(bytes: &[u8], word: &[u8]) -> bool {

@@ -6,28 +6,24 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
-use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use evcxr::{CommandContext, EvalContextOutputs, EvalOutputs};
+use evcxr::{CommandContext, EvalContextOutputs};
 use jupyter_protocol::{ExecutionCount, JupyterMessage, JupyterMessageContent};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::cell_source::{self, CellSource};
 use crate::child::{self, Event, Orders};
 use crate::complete::{self, Completions, Inspection};
-use crate::error::CellError;
+use crate::error::{CellError, Variables};
 use crate::prebuilt::Prebuilt;
-use crate::relay::{End, Instruction};
-use crate::rewrite::{self, Rewritten};
+use crate::relay::Instruction;
+use crate::run::{Notebook, Run, Wires};
 use crate::running::Running;
 use crate::session_dir::SessionDir;
-use crate::wire::{CellId, Outcome};
-use crate::{diagnostics, evaluator, prepare};
-
-/// How long the end of the cell process may take to be noticed after evcxr has noticed it. It has
-/// ended by then, so this only bounds the case in which it ended before it had connected.
-const GONE_TIMEOUT: Duration = Duration::from_secs(2);
+use crate::wire::CellId;
+use crate::{commands, evaluator, prepare};
 
 /// What the worker is asked for, each with the address to which it replies.
 #[derive(Debug)]
@@ -87,50 +83,9 @@ pub struct Worker {
 struct Evaluator {
     context: CommandContext,
     prebuilt: Prebuilt,
+    notebook: Notebook,
     _outputs: EvalContextOutputs,
-    _session_dir: SessionDir,
-}
-
-impl Evaluator {
-    /// Follows those commands of a cell that evcxr would follow to the end of the session: `:clear`
-    /// takes the runtime away from the cells, and after `:restart` evcxr 0.22.0 still counts on the
-    /// variables. Returns the cell without them, in the same lines.
-    fn follow_commands(&mut self, code: &str, running: &Running) -> Result<String, CellError> {
-        let (header, rest) = code.split_at(rewrite::start_of_code(code));
-        let mut left = String::with_capacity(code.len());
-        for line in header.split_inclusive('\n') {
-            match line.trim() {
-                ":clear" => {
-                    let commands = self.prebuilt.commands();
-                    let commands = commands.map_err(|error| CellError::Kernel {
-                        message: format!("{error:#}"),
-                    })?;
-                    self.evaluate(&format!(":clear\n{commands}"))?;
-                }
-                ":restart" => {
-                    running.kill();
-                    // evcxr notices that, forgets the variables, and starts a new process.
-                    self.evaluate("();")?;
-                }
-                _ => {
-                    left.push_str(line);
-                    continue;
-                }
-            }
-            left.push('\n');
-        }
-        Ok(left + rest)
-    }
-
-    /// Evaluates what is no cell. That the cell process has ended is no error.
-    fn evaluate(&mut self, code: &str) -> Result<(), CellError> {
-        match self.context.execute(code) {
-            Ok(_) | Err(evcxr::Error::SubprocessTerminated(_)) => Ok(()),
-            Err(error) => Err(CellError::Refused {
-                message: diagnostics::refusal(&error.to_string()),
-            }),
-        }
-    }
+    session_dir: SessionDir,
 }
 
 impl Worker {
@@ -257,8 +212,9 @@ impl Worker {
         Ok(Evaluator {
             context,
             prebuilt,
+            notebook: Notebook::default(),
             _outputs: outputs,
-            _session_dir: session_dir,
+            session_dir,
         })
     }
 
@@ -283,35 +239,61 @@ impl Worker {
         };
         // The relay only ends with the kernel.
         let _ = self.instruction_tx.send(expect);
-        let instruction_tx = self.instruction_tx.clone();
-        let running = Arc::clone(&self.running);
-        let kernel = self.kernel.clone();
+        let wires = Wires {
+            kernel: self.kernel.clone(),
+            running: Arc::clone(&self.running),
+            orders: self.orders.clone(),
+            end_rx,
+            instruction_tx: self.instruction_tx.clone(),
+        };
         let evaluator = self.set_up().map_err(|error| CellError::Kernel {
             message: format!("{error:#}"),
         })?;
-        if running.is_stopped() {
-            return Err(CellError::Interrupted);
+        if wires.running.is_stopped() {
+            return Err(CellError::Interrupted {
+                variables: Variables::default(),
+            });
         }
-        let run = || {
-            let code = evaluator.follow_commands(code, &running)?;
-            let run = Run {
-                cell,
-                rewritten: rewrite::rewrite(&code, cell),
-                context: &mut evaluator.context,
-                kernel,
-                running,
-                end_rx,
-                instruction_tx,
-            };
-            run.run()
-        };
-        std::panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+        let run = || evaluator.run(cell, code, execution_count, wires);
+        let result = std::panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
             Err(CellError::Kernel {
                 message: "evcxr panicked while it worked on this cell; the kernel's log has \
                           details. Restart the kernel if later cells fail too"
                     .to_owned(),
             })
-        })
+        });
+        cell_source::forget_all();
+        result
+    }
+}
+
+impl Evaluator {
+    fn run(
+        &mut self,
+        cell: CellId,
+        code: &str,
+        execution_count: ExecutionCount,
+        wires: Wires,
+    ) -> Result<(), CellError> {
+        let mut session = commands::Session {
+            context: &mut self.context,
+            prebuilt: &self.prebuilt,
+            formats: &mut self.notebook.formats,
+            items: &mut self.notebook.items,
+            running: &wires.running,
+        };
+        let (code, outputs) = session.follow(code)?;
+        wires.show(cell, outputs);
+        let run = Run {
+            cell,
+            execution_count,
+            source: &CellSource::new(&code),
+            context: &mut self.context,
+            folder: self.session_dir.cells(),
+            notebook: &mut self.notebook,
+            wires,
+        };
+        run.run()
     }
 }
 
@@ -326,118 +308,4 @@ fn find_or_build() -> anyhow::Result<Prebuilt> {
     let built = prepare::find()?;
     built
         .with_context(|| format!("the runtime could not be built ({status}); see the kernel's log"))
-}
-
-/// One cell on its way through evcxr.
-struct Run<'a> {
-    cell: CellId,
-    rewritten: Rewritten,
-    context: &'a mut CommandContext,
-    kernel: Handle,
-    running: Arc<Running>,
-    end_rx: mpsc::UnboundedReceiver<End>,
-    instruction_tx: mpsc::UnboundedSender<Instruction>,
-}
-
-impl Run<'_> {
-    fn run(mut self) -> Result<(), CellError> {
-        // evcxr has forgotten them when it says that they are lost.
-        let variables = self.context.variables_and_types();
-        let variables = variables.map(|(name, _)| name.to_owned()).collect();
-        match self.context.execute(self.rewritten.map.rewritten()) {
-            Ok(outputs) => {
-                self.show(outputs);
-                self.wait_for_end(variables)
-            }
-            Err(evcxr::Error::CompilationErrors(errors)) => {
-                Err(diagnostics::compile_error(&errors, &self.rewritten))
-            }
-            Err(evcxr::Error::SubprocessTerminated(reason)) => {
-                self.wait_until_gone();
-                Err(self.died(&reason, variables))
-            }
-            Err(error) => Err(CellError::Refused {
-                message: diagnostics::refusal(&error.to_string()),
-            }),
-        }
-    }
-
-    /// Shows what commands such as `:vars` have returned.
-    fn show(&self, outputs: EvalOutputs) {
-        if outputs.is_empty() {
-            return;
-        }
-        let (sent_tx, sent_rx) = oneshot::channel();
-        let result = Instruction::Result {
-            cell: self.cell,
-            bundle: outputs.content_by_mime_type.into_iter().collect(),
-            sent_tx,
-        };
-        if self.instruction_tx.send(result).is_ok() {
-            let _ = sent_rx.blocking_recv();
-        }
-    }
-
-    /// Waits until all that the cell has written has gone out, and says how it ended.
-    fn wait_for_end(&mut self, variables: Vec<String>) -> Result<(), CellError> {
-        if !self.rewritten.has_statements {
-            return Ok(());
-        }
-        let outcome = match self.end_rx.blocking_recv() {
-            Some(End::Ended(outcome)) => outcome,
-            Some(End::Gone) | None => return Err(self.died("it has closed its socket", variables)),
-        };
-        Err(match outcome {
-            Outcome::Finished => return Ok(()),
-            Outcome::Interrupted => CellError::Interrupted,
-            Outcome::Failed {
-                name,
-                message,
-                sources,
-            } => CellError::Failed {
-                name,
-                message,
-                sources,
-            },
-            Outcome::Panicked { message, line } => CellError::Panicked {
-                message,
-                line: line.and_then(|line| self.line_of_cell(line)),
-            },
-        })
-    }
-
-    /// The line of the cell that stands at a line of what evcxr has compiled.
-    fn line_of_cell(&self, line: u32) -> Option<usize> {
-        let generated = self.context.last_source().ok()?;
-        diagnostics::line_of_cell(&generated, line, self.rewritten.map.rewritten())
-    }
-
-    /// Waits until what the cell process has reported before its end has gone out.
-    fn wait_until_gone(&mut self) {
-        let gone = async {
-            while let Some(end) = self.end_rx.recv().await {
-                if end == End::Gone {
-                    break;
-                }
-            }
-        };
-        let _ = self
-            .kernel
-            .block_on(async { tokio::time::timeout(GONE_TIMEOUT, gone).await });
-    }
-
-    fn died(&self, reason: &str, variables: Vec<String>) -> CellError {
-        let lost = if variables.is_empty() {
-            "there were no variables".to_owned()
-        } else {
-            variables.join(", ")
-        };
-        if self.running.is_killed() {
-            return CellError::Killed { lost };
-        }
-        CellError::CellProcessDied {
-            reason: reason.trim().to_owned(),
-            lost,
-        }
-    }
 }

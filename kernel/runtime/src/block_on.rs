@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::interrupt::{self, Interrupted};
+use crate::rescue::End;
 use crate::wire::Outcome;
 use crate::{cell, tasks};
 
@@ -22,6 +23,18 @@ pub(crate) type Erased<'a> = Pin<&'a mut dyn Future<Output = ()>>;
 pub fn block_on<F: Future>(future: F) -> F::Output {
     stoppable(future, &|future| kernel_runtime().block_on(future))
         .unwrap_or_else(|Interrupted| end())
+}
+
+/// As [`block_on`], but leaves it to the caller to end the cell, where the stop button or a `?` in
+/// the future does so.
+///
+/// # Errors
+/// How the cell ends.
+#[doc(hidden)]
+pub fn try_block_on<F: Future>(future: F) -> Result<F::Output, End> {
+    let runner = |future: Erased<'_>| kernel_runtime().block_on(future);
+    let ended = cell::catch_end(|| stoppable(future, &runner))?;
+    ended.map_err(|Interrupted| End(Outcome::Interrupted))
 }
 
 /// Drives a future with `runner` until it is ready or the stop button is pressed.

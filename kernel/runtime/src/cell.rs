@@ -8,7 +8,8 @@ use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::wire::{CellId, NO_CELL, Outcome, Report};
+use crate::rescue::{self, End};
+use crate::wire::{CellId, Frame, NO_CELL, Outcome, Report};
 use crate::{interrupt, link};
 
 /// The running cell, else the last one: what cannot be attributed otherwise goes there.
@@ -36,7 +37,7 @@ thread_local! {
     /// Why the cell is unwinding, if that is not a plain panic.
     static REASON: RefCell<Option<Outcome>> = const { RefCell::new(None) };
     /// Panics of the main thread: the last one may turn out to be the cell's end.
-    static PANICS: RefCell<Vec<(String, Option<u32>)>> = const { RefCell::new(Vec::new()) };
+    static PANICS: RefCell<Vec<(String, Vec<Frame>)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The name of the guard's variable. A macro in a pattern, because evcxr keeps every variable that
@@ -66,6 +67,7 @@ pub fn enter(cell: CellId) -> CellGuard {
     PHASE.set(Phase::Inside(cell));
     REASON.take();
     PANICS.take();
+    rescue::forget();
     link::send(&Report::Started { cell });
     let guard = CellGuard { cell };
     if interrupt::begin(cell) {
@@ -95,6 +97,20 @@ pub(crate) fn end(outcome: Outcome) -> ! {
     std::panic::resume_unwind(Box::new(EndOfCell))
 }
 
+/// Runs code of the cell, and catches the end of the cell there.
+///
+/// # Errors
+/// How the cell ends. A panic goes on.
+pub(crate) fn catch_end<T>(code: impl FnOnce() -> T) -> Result<T, End> {
+    let code = std::panic::AssertUnwindSafe(code);
+    std::panic::catch_unwind(code).map_err(|payload| {
+        if !payload.is::<EndOfCell>() {
+            std::panic::resume_unwind(payload);
+        }
+        End(REASON.take().unwrap_or(Outcome::Interrupted))
+    })
+}
+
 /// The payload with which a cell unwinds that did not panic.
 struct EndOfCell;
 
@@ -114,9 +130,9 @@ pub(crate) fn set_phase(phase: Phase) {
 }
 
 /// Takes note of a panic of the main thread, which ends the cell unless something catches it.
-pub(crate) fn note_panic(message: String, line: Option<u32>) {
+pub(crate) fn note_panic(message: String, frames: Vec<Frame>) {
     REASON.take();
-    PANICS.with_borrow_mut(|panics| panics.push((message, line)));
+    PANICS.with_borrow_mut(|panics| panics.push((message, frames)));
 }
 
 /// How the cell ended that the main thread has just left, and the messages of the panics that the
@@ -128,8 +144,8 @@ pub(crate) fn outcome() -> Option<(CellId, Outcome, Vec<String>)> {
         Phase::Inside(cell) | Phase::Left(cell) => (cell, Outcome::Finished),
         Phase::Unwound(cell) | Phase::UnwoundAndSaid(cell) => {
             let outcome = REASON.take().unwrap_or_else(|| {
-                let (message, line) = panics.pop().unwrap_or_default();
-                Outcome::Panicked { message, line }
+                let (message, frames) = panics.pop().unwrap_or_default();
+                Outcome::Panicked { message, frames }
             });
             (cell, outcome)
         }

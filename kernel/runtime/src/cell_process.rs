@@ -11,8 +11,8 @@ use std::io::{BufRead, BufReader};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 
 use crate::cell::{self, Phase};
-use crate::wire::{self, Report};
-use crate::{block_on, evcxr_words, interrupt, link, stdio, tasks};
+use crate::wire::{self, Order, Report};
+use crate::{backtrace, block_on, evcxr_words, forget, interrupt, link, rescue, stdio, tasks};
 
 /// Takes bytes that the process writes to a file descriptor; returns whether it has.
 type WriteHook = extern "C" fn(fd: i32, bytes: *const u8, length: usize) -> bool;
@@ -41,7 +41,7 @@ fn prepare(set_write_hook: extern "C" fn(WriteHook)) -> std::io::Result<BufReade
     let words = File::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?);
     evcxr_words::listen(words);
 
-    link::connect(&socket, interrupt::obey)?;
+    link::connect(&socket, obey)?;
     stdio::replace()?;
     set_write_hook(take_write);
     std::panic::set_hook(Box::new(panicked));
@@ -85,9 +85,20 @@ fn serve(commands: BufReader<File>) -> i32 {
     0
 }
 
+/// Does what the kernel orders. Runs on the thread that reads the orders.
+fn obey(order: Order) {
+    match order {
+        Order::Interrupt { cell } => interrupt::stop(cell),
+        Order::Forget { cell, names } => forget::note(cell, names),
+    }
+}
+
 /// Loads the library of a cell and runs its function. Takes and returns evcxr's variable store.
 fn run(path: &str, function: &str, variables: *mut c_void) -> Result<*mut c_void, String> {
     type UserFunction = extern "C" fn(*mut c_void) -> *mut c_void;
+    if forget::tell_evcxr() {
+        return Ok(variables);
+    }
     let loaded = |error: libloading::Error| format!("the compiled cell cannot be loaded: {error}");
     // SAFETY: the library is what evcxr has just compiled from the cell; running the user's code is
     // the purpose of this process. Global, so that the statics of an earlier cell are found there by
@@ -114,7 +125,12 @@ fn finish_cell() {
     let unwound = matches!(cell::phase(), Phase::Unwound(_) | Phase::UnwoundAndSaid(_));
     cell::set_phase(Phase::Elsewhere);
     if let Some((cell, outcome, _)) = ended {
-        link::send(&Report::Ended { cell, outcome });
+        let rescued = rescue::names();
+        link::send(&Report::Ended {
+            cell,
+            outcome,
+            rescued,
+        });
     }
     if unwound {
         evcxr_words::say(evcxr_words::PANIC_NOTIFICATION);
@@ -126,16 +142,14 @@ fn finish_cell() {
 /// others are said at once, under the task's cell.
 fn panicked(info: &std::panic::PanicHookInfo<'_>) {
     let message = info.payload_as_str().unwrap_or("a value that is not text");
-    // evcxr writes the cells' code to `src/lib.rs`.
-    let generated = |location: &&std::panic::Location<'_>| location.file() == "src/lib.rs";
-    let line = info
-        .location()
-        .filter(generated)
-        .map(std::panic::Location::line);
     if matches!(cell::phase(), Phase::Inside(_)) && !tasks::in_task() {
-        return cell::note_panic(message.to_owned(), line);
+        return cell::note_panic(message.to_owned(), backtrace::frames());
     }
-    match info.location().filter(|location| !generated(location)) {
+    // evcxr writes the cells' code to `src/lib.rs`.
+    match info
+        .location()
+        .filter(|location| location.file() != "src/lib.rs")
+    {
         Some(location) => eprintln!("a task panicked at {location}: {message}"),
         None => eprintln!("a task panicked: {message}"),
     }

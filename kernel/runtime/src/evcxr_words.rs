@@ -14,8 +14,8 @@ static EVCXR: OnceLock<File> = OnceLock::new();
 pub(crate) const EXECUTION_COMPLETE: &[u8] = b"EVCXR_EXECUTION_COMPLETE\n";
 /// What evcxr's generated code prints when the cell has unwound.
 pub(crate) const PANIC_NOTIFICATION: &[u8] = b"EVCXR_PANIC_NOTIFICATION\n";
-/// How a line begins with which evcxr's generated code says that a variable was lost.
-const VARIABLE_CHANGED_TYPE: &[u8] = b"EVCXR_VARIABLE_CHANGED_TYPE:";
+/// How a line begins by which evcxr is told that a variable was lost.
+pub(crate) const VARIABLE_CHANGED_TYPE: &[u8] = b"EVCXR_VARIABLE_CHANGED_TYPE:";
 
 /// From now on evcxr reads here.
 pub(crate) fn listen(words: File) {

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::wire::{CellId, NO_CELL, Order};
+use crate::wire::{CellId, NO_CELL};
 
 /// The stop button was pressed.
 ///
@@ -36,19 +36,15 @@ static CELLS: Mutex<Cells> = Mutex::new(Cells {
     stopped_early: NO_CELL,
 });
 
-/// Does what the kernel orders. Runs on the thread that reads the orders.
-pub(crate) fn obey(order: Order) {
-    match order {
-        Order::Interrupt { cell } => {
-            let mut cells = CELLS.lock().unwrap_or_else(PoisonError::into_inner);
-            if cells.running == cell {
-                PRESSED.notify_one();
-            } else if cells.running < cell {
-                cells.stopped_early = cell;
-            }
-            // Otherwise the cell has ended, and the stop came late.
-        }
+/// Stops a cell, or sees to it that it ends as soon as it starts.
+pub(crate) fn stop(cell: CellId) {
+    let mut cells = CELLS.lock().unwrap_or_else(PoisonError::into_inner);
+    if cells.running == cell {
+        PRESSED.notify_one();
+    } else if cells.running < cell {
+        cells.stopped_early = cell;
     }
+    // Otherwise the cell has ended, and the stop came late.
 }
 
 /// A cell starts. Returns whether it has been stopped already.

@@ -24,22 +24,28 @@ compile_error!(
      unless RUSTFLAGS is set to something else"
 );
 
+mod ask;
+mod backtrace;
 mod block_on;
 mod cell;
 mod cell_process;
 mod display;
 mod evcxr_words;
 mod event_loop;
+mod forget;
 mod interrupt;
+mod keep;
 mod link;
 mod question_mark;
+mod rescue;
+mod shared;
 mod show;
 mod stdio;
 mod tasks;
 pub mod wire;
 
 #[doc(hidden)]
-pub use block_on::block_on;
+pub use block_on::{block_on, try_block_on};
 #[doc(hidden)]
 pub use cell::{CellGuard, enter};
 #[doc(hidden)]
@@ -47,8 +53,11 @@ pub use cell_process::morceaux_cell_process;
 pub use display::{DisplayHandle, Html, Markdown, Show, Svg, display};
 pub use event_loop::{EventLoop, Kernel, Own};
 pub use interrupt::Interrupted;
+pub use keep::Never;
 #[doc(hidden)]
-pub use question_mark::question_mark;
+pub use question_mark::{question_mark, try_question_mark};
+#[doc(hidden)]
+pub use shared::Shared;
 #[doc(hidden)]
 pub use show::__show;
 #[doc(hidden)]
@@ -57,6 +66,24 @@ pub use stdio::__print;
 /// What is in scope in every cell.
 pub mod prelude {
     pub use crate::{DisplayHandle, EventLoop, Html, Interrupted, Markdown, Show, Svg, display};
+}
+
+/// What the kernel calls to keep variables.
+#[doc(hidden)]
+pub mod __keep {
+    pub use crate::keep::*;
+}
+
+/// What the kernel calls to keep the variables of a cell that ends early.
+#[doc(hidden)]
+pub mod __rescue {
+    pub use crate::rescue::{End, put, take};
+}
+
+/// What the kernel asks rustc with.
+#[doc(hidden)]
+pub mod __ask {
+    pub use crate::ask::*;
 }
 
 /// The crates whose types the cells share with this dylib. The cells' own `tokio` and `bytes` are

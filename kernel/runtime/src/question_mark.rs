@@ -8,6 +8,7 @@ use std::error::Error;
 
 use crate::cell;
 use crate::interrupt::Interrupted;
+use crate::rescue::End;
 use crate::wire::Outcome;
 
 /// What `?` may stand behind at the top level of a cell.
@@ -45,6 +46,7 @@ impl<'a, T, E: Into<Box<dyn Error + 'a>>> QuestionMark for Result<T, E> {
             Outcome::Failed {
                 name: short_name(std::any::type_name::<E>()),
                 message: error.to_string(),
+                debug: [format!("{error:?}"), format!("{error:#?}")],
                 sources,
             }
         })
@@ -58,6 +60,7 @@ impl<T> QuestionMark for Option<T> {
         self.ok_or_else(|| Outcome::Failed {
             name: "None".to_owned(),
             message: "`?` met a `None`".to_owned(),
+            debug: ["None".to_owned(), "None".to_owned()],
             sources: Vec::new(),
         })
     }
@@ -67,6 +70,15 @@ impl<T> QuestionMark for Option<T> {
 #[doc(hidden)]
 pub fn question_mark<T: QuestionMark>(value: T) -> T::Output {
     value.branch().unwrap_or_else(|outcome| cell::end(outcome))
+}
+
+/// As [`question_mark`], but leaves it to the caller to end the cell.
+///
+/// # Errors
+/// How the cell ends.
+#[doc(hidden)]
+pub fn try_question_mark<T: QuestionMark>(value: T) -> Result<T::Output, End> {
+    value.branch().map_err(End)
 }
 
 /// The last segment of a type's path. What has arguments or is no path is called an `Error`.
@@ -102,6 +114,11 @@ mod tests {
             Outcome::Failed {
                 name: "Outer".to_owned(),
                 message: "no number".to_owned(),
+                debug: [
+                    "Outer(ParseIntError { kind: InvalidDigit })".to_owned(),
+                    "Outer(\n    ParseIntError {\n        kind: InvalidDigit,\n    },\n)"
+                        .to_owned(),
+                ],
                 sources: vec!["invalid digit found in string".to_owned()],
             }
         );

@@ -10,6 +10,21 @@
 #[doc(hidden)]
 #[macro_export]
 macro_rules! show {
+    // As `:fmt` and `:types` say.
+    (@$format:literal $with_type:literal; $value:expr) => {
+        match &($value) {
+            value => {
+                #[allow(unused_imports, reason = "the type decides whether it is used")]
+                use $crate::__show::NoEvcxrDisplay as _;
+                let text = $crate::__show::ResultText::begin();
+                let shown = value.evcxr_display();
+                ::std::mem::drop(text);
+                $crate::__show::finish_formatted(value, shown, $with_type, || {
+                    ::std::format!($format, value)
+                });
+            }
+        }
+    };
     ($value:expr) => {
         match &($value) {
             value => {
@@ -134,6 +149,42 @@ pub mod __show {
 
     impl<T: ?Sized, S> ByEvcxrDisplay for Shown<'_, T, S> {}
 
+    /// Sends a value that was formatted as the user wants it, unless it has shown itself.
+    pub fn finish_formatted<T: ?Sized, S: 'static>(
+        _value: &T,
+        _shown: S,
+        with_type: bool,
+        format: impl FnOnce() -> String,
+    ) {
+        let has_shown_itself = std::any::TypeId::of::<S>() != std::any::TypeId::of::<NotShown>();
+        if has_shown_itself || std::any::type_name::<T>() == "()" {
+            return;
+        }
+        let text = format();
+        send(as_text(if with_type {
+            format!(": {} = {text}", without_paths(std::any::type_name::<T>()))
+        } else {
+            text
+        }));
+    }
+
+    /// `alloc::vec::Vec<core::option::Option<u8>>` as `Vec<Option<u8>>`.
+    fn without_paths(type_name: &str) -> String {
+        let mut short = String::with_capacity(type_name.len());
+        let mut rest = type_name;
+        while !rest.is_empty() {
+            let in_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+            let end = rest.find(|c| !in_path(c)).unwrap_or(rest.len());
+            let (path, behind) = rest.split_at(end);
+            short.push_str(path.rsplit("::").next().unwrap_or(path));
+            let other = behind.find(in_path).unwrap_or(behind.len());
+            let (between, next) = behind.split_at(other);
+            short.push_str(between);
+            rest = next;
+        }
+        short
+    }
+
     /// A type's name without evcxr's name for the cells' crate, and without the closure that an
     /// `async fn` is made of.
     fn short_type_name<T: ?Sized>() -> String {
@@ -151,5 +202,14 @@ pub mod __show {
             cell: tasks::current_cell(),
             bundle,
         });
+    }
+
+    #[cfg(test)]
+    mod tests {
+        #[test]
+        fn types_are_named_without_their_paths() {
+            let name = std::any::type_name::<Vec<(Option<&str>, [u8; 3])>>();
+            assert_eq!(super::without_paths(name), "Vec<(Option<&str>, [u8; 3])>");
+        }
     }
 }

@@ -45,6 +45,8 @@ pub enum Outcome {
         name: String,
         /// The error's own text.
         message: String,
+        /// The same as `Debug` has it, plain and pretty.
+        debug: [String; 2],
         /// The texts of its chain of sources, outermost first.
         sources: Vec<String>,
     },
@@ -52,9 +54,18 @@ pub enum Outcome {
     Panicked {
         /// The panic's message.
         message: String,
-        /// The line of the generated source in which it happened, if it was there.
-        line: Option<u32>,
+        /// Where: the calls in code of cells that had not returned, innermost first.
+        frames: Vec<Frame>,
     },
+}
+
+/// A call in code of a cell that had not returned when the cell panicked.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// The function; none for the statements of the cell.
+    pub function: Option<String>,
+    /// The line of the generated source at which it was.
+    pub line: u32,
 }
 
 /// What the cell process tells the kernel.
@@ -103,12 +114,19 @@ pub enum Report {
         /// The cell.
         cell: CellId,
     },
+    /// What [`Order::Forget`] named will not be used again.
+    Forgotten {
+        /// The cell that is about to be run.
+        cell: CellId,
+    },
     /// The main thread has left the cell; all that it wrote lies in earlier frames.
     Ended {
         /// The cell.
         cell: CellId,
         /// How.
         outcome: Outcome,
+        /// The variables that it has handed over before it ended early.
+        rescued: Vec<String>,
     },
 }
 
@@ -119,6 +137,13 @@ pub enum Order {
     Interrupt {
         /// The cell. A stop that comes late must not hit the next one.
         cell: CellId,
+    },
+    /// Do not run the next library that evcxr names: tell it that these variables are lost.
+    Forget {
+        /// The cell that is about to be run.
+        cell: CellId,
+        /// The variables. What they hold has a type that later cells define differently.
+        names: Vec<String>,
     },
 }
 

@@ -1,0 +1,169 @@
+//! The commands at the head of a cell. Most are evcxr's to follow. The others here would take the
+//! shared runtime away from the cells, or concern what evcxr does not do any more.
+
+use evcxr::{CommandContext, EvalOutputs};
+
+use crate::cell_source;
+use crate::diagnostics;
+use crate::error::CellError;
+use crate::items::Items;
+use crate::prebuilt::{Prebuilt, Toolchain};
+use crate::running::Running;
+
+/// How values and errors are shown, as `:fmt`, `:types` and `:efmt` say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Formats {
+    /// The format of results, where it is not Debug's.
+    pub output: Option<String>,
+    /// Whether a result is shown with its type.
+    pub types: bool,
+    /// The format of the errors of `?`.
+    pub error: ErrorFormat,
+}
+
+/// The formats that evcxr knows for errors.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ErrorFormat {
+    /// `{}`
+    #[default]
+    Display,
+    /// `{:?}`
+    Debug,
+    /// `{:#?}`
+    PrettyDebug,
+}
+
+/// What following a command can concern.
+pub struct Session<'a> {
+    /// evcxr.
+    pub context: &'a mut CommandContext,
+    /// What was built for it.
+    pub prebuilt: &'a Prebuilt,
+    /// How values are shown.
+    pub formats: &'a mut Formats,
+    /// The session's items.
+    pub items: &'a mut Items,
+    /// The cell process.
+    pub running: &'a Running,
+}
+
+impl Session<'_> {
+    /// Follows the commands of a cell. Returns the cell without them, in the same lines, and what
+    /// they have to show. Dependencies are left to be added together with the code that needs them.
+    ///
+    /// # Errors
+    /// Where one cannot be followed; says why.
+    pub fn follow(&mut self, code: &str) -> Result<(String, EvalOutputs), CellError> {
+        let (header, rest) = code.split_at(cell_source::start_of_code(code));
+        let mut left = String::with_capacity(code.len());
+        let mut outputs = EvalOutputs::new();
+        for line in header.split_inclusive('\n') {
+            let command = line.trim();
+            let is_command = command.starts_with(':') || line.starts_with('!');
+            if is_command && word(command) != ":dep" {
+                outputs.merge(self.follow_one(command)?);
+                left.push_str(if line.ends_with('\n') { "\n" } else { "" });
+            } else {
+                left.push_str(line);
+            }
+        }
+        Ok((left + rest, outputs))
+    }
+
+    fn follow_one(&mut self, command: &str) -> Result<EvalOutputs, CellError> {
+        let argument = command[word(command).len()..].trim();
+        match word(command) {
+            ":clear" => {
+                let commands = self
+                    .prebuilt
+                    .commands()
+                    .map_err(|error| CellError::Kernel {
+                        message: format!("{error:#}"),
+                    })?;
+                *self.items = Items::default();
+                self.evaluate(&format!(":clear\n{commands}"))
+            }
+            ":restart" => {
+                self.running.kill();
+                // evcxr notices that, forgets the variables, and starts a new process.
+                self.evaluate("();")
+            }
+            ":quit" => {
+                // The same as when Jupyter ends the kernel by a signal.
+                let _ = rustix::process::kill_process(
+                    rustix::process::getpid(),
+                    rustix::process::Signal::TERM,
+                );
+                Ok(EvalOutputs::new())
+            }
+            ":allow_static_linking" if argument != "1" => Err(refused(
+                "every cell is linked dynamically to the one runtime already, and so are its dependencies; there is nothing to be changed",
+            )),
+            ":preserve_vars_on_panic" if argument != "1" => Err(refused(
+                "a cell that fails or is stopped unwinds to its end, and has to be caught there: variables of earlier cells are always kept",
+            )),
+            ":sccache" if argument != "0" => Err(refused(
+                "sccache would take the place of the compiler wrapper by which the cells share one runtime; `:cache MiB` does the same with it",
+            )),
+            ":toolchain" if !argument.is_empty() => self.toolchain(command, argument),
+            ":fmt" => {
+                let output = self.evaluate(command)?;
+                self.formats.output = Some(argument.to_owned())
+                    .filter(|format| !format.is_empty() && format != "{:?}");
+                Ok(output)
+            }
+            ":types" => {
+                let output = self.evaluate(command)?;
+                self.formats.types = !self.formats.types;
+                Ok(output)
+            }
+            ":efmt" => {
+                let output = self.evaluate(command)?;
+                self.formats.error = match argument {
+                    "{}" => ErrorFormat::Display,
+                    "{:?}" => ErrorFormat::Debug,
+                    "{:#?}" => ErrorFormat::PrettyDebug,
+                    _ => self.formats.error,
+                };
+                Ok(output)
+            }
+            _ => self.evaluate(command),
+        }
+    }
+
+    fn toolchain(&mut self, command: &str, name: &str) -> Result<EvalOutputs, CellError> {
+        let wanted = Toolchain::verbose_version(Some(name));
+        let present = Toolchain::verbose_version(None);
+        match (wanted, present) {
+            (Ok(wanted), Ok(present)) if wanted == present => self.evaluate(command),
+            (Err(error), _) => Err(refused(&format!("there is no toolchain {name}: {error:#}"))),
+            _ => Err(refused(&format!(
+                "the runtime that all cells share is built for one compiler. To work with {name}, choose it for the notebook's folder (`rustup override set {name}`) and restart the kernel, which then builds the runtime for it"
+            ))),
+        }
+    }
+
+    /// Lets evcxr evaluate what is no cell. That the cell process has ended is no error.
+    ///
+    /// # Errors
+    /// evcxr's, as a refusal.
+    pub fn evaluate(&mut self, code: &str) -> Result<EvalOutputs, CellError> {
+        match self.context.execute(code) {
+            Ok(outputs) => Ok(outputs),
+            Err(evcxr::Error::SubprocessTerminated(_)) => Ok(EvalOutputs::new()),
+            Err(error) => Err(CellError::Refused {
+                message: diagnostics::refusal(&error.to_string()),
+            }),
+        }
+    }
+}
+
+fn word(command: &str) -> &str {
+    command.split_whitespace().next().unwrap_or_default()
+}
+
+fn refused(why: &str) -> CellError {
+    CellError::Refused {
+        message: why.to_owned(),
+    }
+}

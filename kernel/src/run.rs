@@ -1,0 +1,479 @@
+//! One cell on its way through evcxr: rewritten, compiled, run, and answered for.
+//!
+//! A cell whose variables evcxr cannot keep as they are does not compile at first. What the errors say
+//! changes the [`Plan`] for its variables, and it is tried again; nothing of it has run by then.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use evcxr::{CommandContext, Error, EvalOutputs};
+use jupyter_protocol::ExecutionCount;
+use serde_json::Value;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::cell_source::CellSource;
+use crate::child::Orders;
+use crate::commands::{ErrorFormat, Formats};
+use crate::error::{CallPlace, CellError, Variables};
+use crate::history::History;
+use crate::items::{ItemChanges, Items};
+use crate::keep::Plan;
+use crate::relay::{End, Instruction};
+use crate::remedy::{Remedy, remedy};
+use crate::rewrite::{Rewritten, Wishes, rewrite};
+use crate::running::Running;
+use crate::wire::{Bundle, CellId, Frame, Order, Outcome};
+use crate::{ask, diagnostics, hints, warnings};
+
+/// How often a cell is compiled with another plan. Each failure settles at least one variable in one
+/// respect, so this only bounds what has gone wrong.
+const MAX_ATTEMPTS: usize = 12;
+
+/// How long the end of the cell process may take to be noticed after evcxr has noticed it. It has
+/// ended by then, so this only bounds the case in which it ended before it had connected.
+const GONE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The crates that re-export the trait of streams, as cells call them, and its path.
+const STREAM_CRATES: [(&str, &str); 4] = [
+    ("futures", "futures::Stream"),
+    ("futures-util", "futures_util::Stream"),
+    ("tokio-stream", "tokio_stream::Stream"),
+    ("futures-core", "futures_core::Stream"),
+];
+
+/// What one cell hands to the next.
+#[derive(Debug, Default)]
+pub struct Notebook {
+    /// The items.
+    pub items: Items,
+    /// How values are shown.
+    pub formats: Formats,
+    /// What has been compiled.
+    pub history: History,
+}
+
+/// Where a run sends what it has to say, and hears how its cell ends.
+pub struct Wires {
+    /// The kernel's own runtime.
+    pub kernel: Handle,
+    /// What can be stopped.
+    pub running: Arc<Running>,
+    /// To the cell process.
+    pub orders: Orders,
+    /// From the cell process, by way of the relay.
+    pub end_rx: mpsc::UnboundedReceiver<End>,
+    /// To the relay.
+    pub instruction_tx: mpsc::UnboundedSender<Instruction>,
+}
+
+impl Wires {
+    /// Shows what commands such as `:vars` have returned under a cell, and waits until it has gone out.
+    pub fn show(&self, cell: CellId, outputs: EvalOutputs) {
+        let timing = outputs
+            .timing
+            .map(|time| format!("Took {}ms", time.as_millis()));
+        let mut bundle: Bundle = outputs.content_by_mime_type.into_iter().collect();
+        if let Some(timing) = timing.filter(|_| bundle.is_empty()) {
+            bundle.push(("text/plain".to_owned(), timing));
+        }
+        if !bundle.is_empty() {
+            self.instruct(|sent_tx| Instruction::Result {
+                cell,
+                bundle,
+                sent_tx,
+            });
+        }
+    }
+
+    /// Says something on a cell's standard error, and waits until it has gone out.
+    fn note(&self, cell: CellId, text: String) {
+        if !text.is_empty() {
+            self.instruct(|sent_tx| Instruction::Note {
+                cell,
+                text,
+                sent_tx,
+            });
+        }
+    }
+
+    fn instruct(&self, instruction: impl FnOnce(oneshot::Sender<()>) -> Instruction) {
+        let (sent_tx, sent_rx) = oneshot::channel();
+        // The relay only ends with the kernel.
+        if self.instruction_tx.send(instruction(sent_tx)).is_ok() {
+            let _ = sent_rx.blocking_recv();
+        }
+    }
+}
+
+/// See the module's documentation.
+pub struct Run<'a> {
+    /// The cell's number.
+    pub cell: CellId,
+    /// The number that the user sees.
+    pub execution_count: ExecutionCount,
+    /// What the user wrote, without commands that have been followed.
+    pub source: &'a CellSource,
+    /// evcxr.
+    pub context: &'a mut CommandContext,
+    /// The folder in which evcxr compiles.
+    pub folder: PathBuf,
+    /// What earlier cells have left.
+    pub notebook: &'a mut Notebook,
+    /// The ways out.
+    pub wires: Wires,
+}
+
+impl Run<'_> {
+    /// Runs the cell to its end.
+    ///
+    /// # Errors
+    /// The way in which it failed.
+    pub fn run(mut self) -> Result<(), CellError> {
+        let items = self.notebook.items.changes(self.source, self.cell);
+        let mut plan = Plan::new(self.source);
+        let lost = items.lost(self.context.variables_and_types());
+        if !lost.is_empty() {
+            self.forget(&items, &mut plan, &lost)?;
+        }
+        for _ in 0..MAX_ATTEMPTS {
+            if self.wires.running.is_stopped() {
+                break;
+            }
+            warnings::forget(&self.folder);
+            // evcxr has forgotten them when it says that they are lost.
+            let variables = self.variables();
+            let rewritten = self.rewritten(&items, &plan, &[]);
+            match self.context.execute(rewritten.map.rewritten()) {
+                Ok(outputs) => {
+                    self.notebook.items = items.after;
+                    self.wires.show(self.cell, outputs);
+                    return self.finish(&rewritten, &plan, variables);
+                }
+                Err(Error::SubprocessTerminated(reason)) => {
+                    self.notebook.items = items.after;
+                    self.wait_until_gone();
+                    return Err(self.died(&reason, variables));
+                }
+                Err(failure) => self.mend(&items, &mut plan, failure, &rewritten)?,
+            }
+        }
+        if self.wires.running.is_stopped() {
+            return Err(CellError::Interrupted {
+                variables: Variables::default(),
+            });
+        }
+        Err(CellError::Kernel {
+            message: "no way was found to keep this cell's variables; put them in a block, `{ … }`"
+                .to_owned(),
+        })
+    }
+
+    fn rewritten(&self, items: &ItemChanges, plan: &Plan, asked: &[String]) -> Rewritten {
+        let wishes = Wishes {
+            items,
+            plan,
+            formats: &self.notebook.formats,
+            asked,
+        };
+        rewrite(self.source, self.cell, wishes)
+    }
+
+    fn variables(&self) -> Vec<String> {
+        let variables = self.context.variables_and_types();
+        variables.map(|(name, _)| name.to_owned()).collect()
+    }
+
+    /// Changes the plan so that the cell may compile.
+    ///
+    /// # Errors
+    /// What is shown to the user, where that cannot be.
+    fn mend(
+        &mut self,
+        items: &ItemChanges,
+        plan: &mut Plan,
+        failure: Error,
+        rewritten: &Rewritten,
+    ) -> Result<(), CellError> {
+        let stream = self.stream_trait();
+        let remedy = remedy(plan, &failure, self.source, stream);
+        tracing::debug!("{failure}: {remedy:?}");
+        match remedy {
+            Remedy::Retry(better) => {
+                *plan = better;
+                Ok(())
+            }
+            Remedy::Ask(better, names) => {
+                *plan = better;
+                self.ask(items, plan, &names, stream)
+                    .map_err(|errors| match errors {
+                        Some(errors) => diagnostics::compile_error(&errors, rewritten),
+                        None => report(&failure, rewritten),
+                    })
+            }
+            Remedy::None => Err(report(&failure, rewritten)),
+        }
+    }
+
+    /// Asks rustc for types, and changes the plan accordingly.
+    ///
+    /// # Errors
+    /// Where nothing was found out: what else is wrong with the cell, if that is known.
+    fn ask(
+        &mut self,
+        items: &ItemChanges,
+        plan: &mut Plan,
+        names: &[String],
+        stream: Option<&str>,
+    ) -> Result<(), Option<Vec<evcxr::CompilationError>>> {
+        let asking = self.rewritten(items, plan, names);
+        let errors =
+            ask::ask(self.context, &self.folder, asking.map.rewritten()).map_err(|_| None)?;
+        let json: Vec<Value> = errors.iter().map(|error| error.json.clone()).collect();
+        let answers = ask::answers(&json, names, stream);
+        if answers.is_empty() {
+            return Err((!errors.is_empty()).then_some(errors));
+        }
+        tracing::debug!("rustc's answers: {answers:?}");
+        for (name, way) in answers {
+            plan.set(&name, way);
+        }
+        Ok(())
+    }
+
+    /// The trait of streams, if the cells depend on a crate that has it.
+    fn stream_trait(&mut self) -> Option<&'static str> {
+        let dependencies = self.context.execute(":show_deps").ok()?;
+        let dependencies = dependencies.get("text/plain")?.to_owned();
+        let named = |name: &str| {
+            dependencies
+                .lines()
+                .any(|line| line.split(['=', ' ']).next() == Some(name))
+                || self.source.code().lines().any(|line| {
+                    line.trim_start().strip_prefix(":dep").is_some_and(|rest| {
+                        rest.trim_start().split(['=', ' ']).next() == Some(name)
+                    })
+                })
+        };
+        STREAM_CRATES
+            .iter()
+            .find(|(name, _)| named(name))
+            .map(|(_, path)| *path)
+    }
+
+    /// Lets evcxr forget the variables that hold what the cell defines differently, once it is known
+    /// that the cell compiles.
+    fn forget(
+        &mut self,
+        items: &ItemChanges,
+        plan: &mut Plan,
+        lost: &[String],
+    ) -> Result<(), CellError> {
+        for _ in 0..MAX_ATTEMPTS {
+            let rewritten = self.rewritten(items, plan, &[]);
+            let errors = match self.context.check(rewritten.map.rewritten()) {
+                Ok(errors) => errors,
+                Err(error) => return Err(report(&error, &rewritten)),
+            };
+            if errors.iter().all(|error| error.level() != "error") {
+                break;
+            }
+            self.mend(items, plan, Error::CompilationErrors(errors), &rewritten)?;
+        }
+        let order = Order::Forget {
+            cell: self.cell,
+            names: lost.to_vec(),
+        };
+        self.wires.orders.send(order);
+        while !matches!(
+            self.wires.end_rx.blocking_recv(),
+            Some(End::Forgotten | End::Gone) | None
+        ) {}
+        match self.context.execute("();") {
+            Ok(_) | Err(Error::SubprocessTerminated(_)) => {}
+            Err(error) => {
+                return Err(CellError::Refused {
+                    message: diagnostics::refusal(&error.to_string()),
+                });
+            }
+        }
+        let lost: String = lost
+            .iter()
+            .map(|name| format!("note: `{name}` is lost: it holds a value of a type that this cell defines differently\n"))
+            .collect();
+        self.wires.note(self.cell, lost);
+        Ok(())
+    }
+
+    /// Waits until all that the cell has written has gone out, and says how it ended.
+    fn finish(
+        mut self,
+        rewritten: &Rewritten,
+        plan: &Plan,
+        variables: Vec<String>,
+    ) -> Result<(), CellError> {
+        let generated = self.context.last_source().unwrap_or_default();
+        let count = self.execution_count.value();
+        self.notebook.history.add(count, rewritten.map.rewritten());
+        if !rewritten.has_statements {
+            self.wires.note(self.cell, self.hints(&generated));
+            return Ok(());
+        }
+        let (outcome, rescued) = loop {
+            match self.wires.end_rx.blocking_recv() {
+                Some(End::Ended { outcome, rescued }) => break (outcome, rescued),
+                Some(End::Forgotten) => {}
+                Some(End::Gone) | None => {
+                    return Err(self.died("it has closed its socket", variables));
+                }
+            }
+        };
+        let notes = self.hints(&generated) + &plan.notes();
+        self.wires.note(self.cell, notes);
+        if outcome == Outcome::Finished {
+            return Ok(());
+        }
+        let variables = self.rescue(&generated, rewritten, &rescued);
+        Err(self.failure(outcome, &generated, variables))
+    }
+
+    fn failure(&self, outcome: Outcome, generated: &str, variables: Variables) -> CellError {
+        match outcome {
+            Outcome::Finished | Outcome::Interrupted => CellError::Interrupted { variables },
+            Outcome::Failed {
+                name,
+                message,
+                debug,
+                sources,
+            } => CellError::Failed {
+                name,
+                message: match (self.notebook.formats.error, debug) {
+                    (ErrorFormat::Display, _) => message,
+                    (ErrorFormat::Debug, [plain, _]) => plain,
+                    (ErrorFormat::PrettyDebug, [_, pretty]) => pretty,
+                },
+                sources,
+                variables,
+            },
+            Outcome::Panicked { message, frames } => CellError::Panicked {
+                message,
+                frames: self.places(generated, frames),
+                variables,
+            },
+        }
+    }
+
+    fn places(&self, generated: &str, frames: Vec<Frame>) -> Vec<CallPlace> {
+        let history = &self.notebook.history;
+        let place = |frame: Frame| CallPlace {
+            place: history.place(generated, frame.line),
+            function: frame.function,
+        };
+        frames.into_iter().map(place).collect()
+    }
+
+    /// Has what the cell has handed over taken back, as variables.
+    fn rescue(&mut self, generated: &str, rewritten: &Rewritten, rescued: &[String]) -> Variables {
+        let statements: String = rewritten
+            .bindings
+            .iter()
+            .filter(|binding| rescued.contains(&binding.name))
+            .filter_map(|binding| {
+                let name = &binding.name;
+                let type_name = stored_type(generated, name)?;
+                let mutable = if binding.mutable { "mut " } else { "" };
+                Some(format!(
+                    "let {mutable}{name}: {type_name} = morceaux::__rescue::take(\"{name}\"); "
+                ))
+            })
+            .collect();
+        if !statements.is_empty()
+            && let Err(error) = self.context.execute(&statements)
+        {
+            tracing::warn!("variables of a cell that ended early cannot be kept: {error}");
+        }
+        let known = self.variables();
+        let (kept, lost) = rewritten
+            .bindings
+            .iter()
+            .map(|binding| binding.name.clone())
+            .partition(|name| known.contains(name) && rescued.contains(name));
+        Variables { kept, lost }
+    }
+
+    /// What may help somebody who has just run this.
+    fn hints(&self, generated: &str) -> String {
+        let mut hints = hints::for_cell(self.source).unwrap_or_default();
+        for warning in warnings::read(&self.folder) {
+            if let Some(line) = hints::never_awaited(&warning)
+                && let Some((line, None)) = self.notebook.history.place(generated, line)
+            {
+                hints.push_str(&hints::of_never_awaited(line));
+            }
+        }
+        hints
+    }
+
+    /// Waits until what the cell process has reported before its end has gone out.
+    fn wait_until_gone(&mut self) {
+        let end_rx = &mut self.wires.end_rx;
+        let gone = async {
+            while let Some(end) = end_rx.recv().await {
+                if end == End::Gone {
+                    break;
+                }
+            }
+        };
+        let _ = self
+            .wires
+            .kernel
+            .block_on(async { tokio::time::timeout(GONE_TIMEOUT, gone).await });
+    }
+
+    fn died(&self, reason: &str, variables: Vec<String>) -> CellError {
+        let lost = if variables.is_empty() {
+            "there were no variables".to_owned()
+        } else {
+            variables.join(", ")
+        };
+        if self.wires.running.is_killed() {
+            return CellError::Killed { lost };
+        }
+        CellError::CellProcessDied {
+            reason: reason.trim().to_owned(),
+            lost,
+        }
+    }
+}
+
+/// What the user is told of a failed attempt.
+fn report(failure: &Error, rewritten: &Rewritten) -> CellError {
+    match failure {
+        Error::CompilationErrors(errors) => diagnostics::compile_error(errors, rewritten),
+        error => CellError::Refused {
+            message: diagnostics::refusal(&error.to_string()),
+        },
+    }
+}
+
+/// The type by which evcxr's code stores a variable.
+fn stored_type<'a>(generated: &'a str, name: &str) -> Option<&'a str> {
+    let behind = format!(">(stringify!({name}), {name});");
+    generated.lines().find_map(|line| {
+        let (_, rest) = line.split_once("evcxr_variable_store.put_variable::<")?;
+        rest.strip_suffix(&behind)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_type_of_a_variable_stands_in_evcxrs_code() {
+        let generated = "{\nevcxr_variable_store.put_variable::<Vec<u8>>(stringify!(v), v);\n}";
+        assert_eq!(stored_type(generated, "v"), Some("Vec<u8>"));
+        assert_eq!(stored_type(generated, "w"), None);
+    }
+}
