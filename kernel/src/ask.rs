@@ -67,6 +67,11 @@ pub fn answers(errors: &[Value], names: &[String], stream: Option<&str>) -> BTre
     ways
 }
 
+/// Whether an error is about a question itself.
+pub fn is_of_question(error: &Value) -> bool {
+    error.to_string().contains("__ask::")
+}
+
 /// The number of the question and what was found, in the note that goes with "mismatched types".
 fn answer(text: &str) -> Option<(usize, &str)> {
     let (expected, found) = text.split_once('\n')?;

@@ -97,12 +97,15 @@ impl Session<'_> {
                 Ok(EvalOutputs::new())
             }
             ":allow_static_linking" if argument != "1" => Err(refused(
+                command,
                 "every cell is linked dynamically to the one runtime already, and so are its dependencies; there is nothing to be changed",
             )),
             ":preserve_vars_on_panic" if argument != "1" => Err(refused(
+                command,
                 "a cell that fails or is stopped unwinds to its end, and has to be caught there: variables of earlier cells are always kept",
             )),
             ":sccache" if argument != "0" => Err(refused(
+                command,
                 "sccache would take the place of the compiler wrapper by which the cells share one runtime; `:cache MiB` does the same with it",
             )),
             ":toolchain" if !argument.is_empty() => self.toolchain(command, argument),
@@ -136,10 +139,16 @@ impl Session<'_> {
         let present = Toolchain::verbose_version(None);
         match (wanted, present) {
             (Ok(wanted), Ok(present)) if wanted == present => self.evaluate(command),
-            (Err(error), _) => Err(refused(&format!("there is no toolchain {name}: {error:#}"))),
-            _ => Err(refused(&format!(
-                "the runtime that all cells share is built for one compiler. To work with {name}, choose it for the notebook's folder (`rustup override set {name}`) and restart the kernel, which then builds the runtime for it"
-            ))),
+            (Err(error), _) => Err(refused(
+                command,
+                &format!("there is no toolchain {name}: {error:#}"),
+            )),
+            _ => Err(refused(
+                command,
+                &format!(
+                    "the runtime that all cells share is built for one compiler. To work with {name}, choose it for the notebook's folder (`rustup override set {name}`) and restart the kernel, which then builds the runtime for it"
+                ),
+            )),
         }
     }
 
@@ -162,8 +171,8 @@ fn word(command: &str) -> &str {
     command.split_whitespace().next().unwrap_or_default()
 }
 
-fn refused(why: &str) -> CellError {
+fn refused(command: &str, why: &str) -> CellError {
     CellError::Refused {
-        message: why.to_owned(),
+        message: format!("`{command}` cannot be followed: {why}"),
     }
 }

@@ -111,6 +111,26 @@ impl Plan {
         self.ways.insert(name.to_owned(), way);
     }
 
+    /// Takes what was found out about a variable. What is known to be converted stays so; only what it
+    /// becomes is known then.
+    pub fn learn(&mut self, name: &str, learnt: Way) {
+        match (self.ways.get_mut(name), learnt) {
+            (
+                Some(Way::Bound {
+                    type_name,
+                    conversion: Some(_),
+                    ..
+                }),
+                Way::Bound {
+                    type_name: Some(learnt),
+                    conversion: None,
+                    ..
+                },
+            ) => *type_name = Some(learnt),
+            (_, learnt) => self.set(name, learnt),
+        }
+    }
+
     /// What is done with the variables that need something, to be changed.
     pub fn ways_mut(&mut self) -> impl Iterator<Item = (&String, &mut Way)> {
         self.ways.iter_mut()
@@ -341,7 +361,8 @@ fn closure(cell: &CellSource, expr: &Expr) -> Option<Conversion> {
         Expr::Closure(closure) => closure,
         _ => return None,
     };
-    if closure.asyncness.is_some() {
+    // A closure that returns a future is as good as an async one.
+    if closure.asyncness.is_some() || matches!(&*closure.body, Expr::Async(_)) {
         return Some(Conversion::AsyncClosure(closure.inputs.len()));
     }
     let argument = |pat: &Pat| match pat {
@@ -371,7 +392,6 @@ fn of_bound(bound: &TypeParamBound, stream: Option<&str>) -> Option<Conversion> 
             if name.starts_with("Async") {
                 return Some(Conversion::AsyncClosure(arguments.inputs.len()));
             }
-            // A closure that returns a future is as good as an async one, and has the same type.
             let returns_future = matches!(&arguments.output, ReturnType::Type(_, output) if Conversion::of(output, stream) == Some(Conversion::Future));
             if returns_future {
                 return Some(Conversion::AsyncClosure(arguments.inputs.len()));

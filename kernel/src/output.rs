@@ -106,7 +106,10 @@ impl CellOutput {
             let held = std::mem::take(&mut self.held);
             self.push_text(Stream::Stdout, held);
         }
-        self.close_bundle();
+        if at_end || !self.is_result {
+            // A value may show itself in several representations, which are one result.
+            self.close_bundle();
+        }
         self.bytes_waiting = 0;
         std::mem::take(&mut self.pieces)
     }

@@ -60,22 +60,13 @@ pub enum Instruction {
         /// Where its end is told.
         end_tx: mpsc::UnboundedSender<End>,
     },
-    /// The kernel has something to say about a cell.
-    Note {
+    /// The kernel has something to show under a cell.
+    Show {
         /// The cell.
         cell: CellId,
-        /// What, for standard error.
-        text: String,
+        /// What.
+        output: Output,
         /// Told when it has gone out.
-        sent_tx: oneshot::Sender<()>,
-    },
-    /// A command such as `:vars` has a result.
-    Result {
-        /// The cell in which it stood.
-        cell: CellId,
-        /// The result.
-        bundle: Bundle,
-        /// Told when the result has gone out.
         sent_tx: oneshot::Sender<()>,
     },
 }
@@ -161,27 +152,12 @@ impl Relay {
                 };
                 self.cells.insert(cell, state);
             }
-            Instruction::Note {
+            Instruction::Show {
                 cell,
-                text,
+                output,
                 sent_tx,
             } => {
-                if let Some(state) = self.cells.get_mut(&cell) {
-                    state.output.write(Stream::Stderr, text.as_bytes());
-                }
-                self.send(cell, false).await;
-                // Nobody waits any more where the kernel ends.
-                let _ = sent_tx.send(());
-            }
-            Instruction::Result {
-                cell,
-                bundle,
-                sent_tx,
-            } => {
-                if let Some(state) = self.cells.get_mut(&cell) {
-                    state.output.show(Output::Result { bundle });
-                }
-                self.send(cell, false).await;
+                self.show(cell, output).await;
                 // Nobody waits any more where the kernel ends.
                 let _ = sent_tx.send(());
             }

@@ -3,8 +3,9 @@
 use evcxr::{CompilationError, Error};
 use serde_json::Value;
 
-use crate::cell_source::{Binding, CellSource};
+use crate::cell_source::CellSource;
 use crate::keep::{self, BORROWS, ClosureKind, Conversion, Plan, UNNAMEABLE, Way};
+use crate::rewrite::Rewritten;
 
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,11 +25,17 @@ const LIFETIME_ERRORS: [&str; 12] = [
 ];
 
 /// Finds what to do about a failed attempt. `stream` is the path of the trait for streams.
-pub fn remedy(plan: &Plan, failure: &Error, cell: &CellSource, stream: Option<&str>) -> Remedy {
+pub fn remedy(
+    plan: &Plan,
+    failure: &Error,
+    cell: &CellSource,
+    rewritten: &Rewritten,
+    stream: Option<&str>,
+) -> Remedy {
     let mut search = Search {
         plan: plan.clone(),
         asked: Vec::new(),
-        bindings: cell.bindings(),
+        rewritten,
         cell,
         stream,
     };
@@ -53,7 +60,7 @@ pub fn remedy(plan: &Plan, failure: &Error, cell: &CellSource, stream: Option<&s
 struct Search<'a> {
     plan: Plan,
     asked: Vec<String>,
-    bindings: Vec<Binding>,
+    rewritten: &'a Rewritten,
     cell: &'a CellSource,
     stream: Option<&'a str>,
 }
@@ -85,7 +92,11 @@ impl Search<'_> {
     }
 
     fn ask(&mut self, name: &str) {
-        if self.bindings.iter().any(|binding| binding.name == name)
+        if self
+            .rewritten
+            .bindings
+            .iter()
+            .any(|binding| binding.name == name)
             && !self.asked.iter().any(|asked| asked == name)
         {
             self.asked.push(name.to_owned());
@@ -137,7 +148,7 @@ impl Search<'_> {
                 );
             }
         } else if LIFETIME_ERRORS.contains(&code) {
-            self.closure_that_borrows(error);
+            self.statement_that_borrows(error);
         }
     }
 
@@ -174,7 +185,11 @@ impl Search<'_> {
                 );
             }
             _ if !self.plan.not_rescued.iter().any(|known| known == name)
-                && self.bindings.iter().any(|binding| binding.name == name) =>
+                && self
+                    .rewritten
+                    .bindings
+                    .iter()
+                    .any(|binding| binding.name == name) =>
             {
                 self.plan.not_rescued.push(name.to_owned());
             }
@@ -214,7 +229,8 @@ impl Search<'_> {
     /// The variable in whose second binding, or in whose conversion, an error lies.
     fn bound_in(&self, error: &Value) -> Option<String> {
         let texts = span_texts(error);
-        self.bindings
+        self.rewritten
+            .bindings
             .iter()
             .map(|binding| &binding.name)
             .find_map(|name| {
@@ -229,35 +245,30 @@ impl Search<'_> {
             })
     }
 
-    /// A closure that was boxed may not borrow; unboxed it may.
-    fn closure_that_borrows(&mut self, error: &CompilationError) {
+    /// What a `let` binds lives as long as the cell if what it is made of does.
+    fn statement_that_borrows(&mut self, error: &CompilationError) {
+        let Some(span) = error
+            .primary_spanned_message()
+            .and_then(|primary| primary.span)
+        else {
+            return;
+        };
+        let offset = self
+            .rewritten
+            .map
+            .original_offset(span.start_line, span.start_column);
+        let statements = self.cell.statements().into_iter().flatten();
+        let ranges: Vec<_> = statements
+            .map(|statement| self.cell.range(statement))
+            .collect();
         let names: Vec<_> = self
+            .rewritten
             .bindings
             .iter()
+            .filter(|binding| ranges[binding.statement].contains(&offset))
             .map(|binding| binding.name.clone())
             .collect();
-        let marked = span_texts(&error.json);
-        for name in names {
-            let is_closure = matches!(
-                self.plan.way(&name),
-                Some(Way::Bound {
-                    conversion: Some(Conversion::Closure { .. } | Conversion::AsyncClosure(_)),
-                    ..
-                })
-            );
-            let code = self.cell.code();
-            let concerned = marked.iter().any(|(line, _)| {
-                line.contains(&self.plan.kept(&name))
-                    || line.contains(&name) && code.contains(line.trim())
-            });
-            if is_closure && concerned {
-                self.make_local_for_borrowing(&name);
-            }
-        }
-    }
-
-    fn make_local_for_borrowing(&mut self, name: &str) {
-        self.plan.set(name, Way::local(BORROWS));
+        names.iter().for_each(|name| self.make_local(name));
     }
 }
 
@@ -313,11 +324,22 @@ fn kept_variable(error: &Value) -> Option<(String, Option<String>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::Formats;
+    use crate::items::ItemChanges;
+    use crate::rewrite::{Wishes, rewrite};
 
     fn refused(code: &str, message: &str) -> Remedy {
         let cell = CellSource::new(code);
         let plan = Plan::new(&cell);
-        remedy(&plan, &Error::Message(message.to_owned()), &cell, None)
+        let wishes = Wishes {
+            items: &ItemChanges::default(),
+            plan: &plan,
+            formats: &Formats::default(),
+            asked: &[],
+        };
+        let rewritten = rewrite(&cell, 1, wishes);
+        let failure = Error::Message(message.to_owned());
+        remedy(&plan, &failure, &cell, &rewritten, None)
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use evcxr::{CommandContext, Error, EvalOutputs};
+use evcxr::{CommandContext, CompilationError, Error, EvalOutputs};
 use jupyter_protocol::ExecutionCount;
 use serde_json::Value;
 use tokio::runtime::Handle;
@@ -20,11 +20,12 @@ use crate::error::{CallPlace, CellError, Variables};
 use crate::history::History;
 use crate::items::{ItemChanges, Items};
 use crate::keep::Plan;
+use crate::output::Output;
 use crate::relay::{End, Instruction};
 use crate::remedy::{Remedy, remedy};
 use crate::rewrite::{Rewritten, Wishes, rewrite};
 use crate::running::Running;
-use crate::wire::{Bundle, CellId, Frame, Order, Outcome};
+use crate::wire::{Bundle, CellId, Frame, Order, Outcome, Stream};
 use crate::{ask, diagnostics, hints, warnings};
 
 /// How often a cell is compiled with another plan. Each failure settles at least one variable in one
@@ -69,39 +70,38 @@ pub struct Wires {
 }
 
 impl Wires {
-    /// Shows what commands such as `:vars` have returned under a cell, and waits until it has gone out.
+    /// Shows what commands such as `:vars` have returned under a cell, and how long it took where
+    /// the user wants to know.
     pub fn show(&self, cell: CellId, outputs: EvalOutputs) {
-        let timing = outputs
-            .timing
-            .map(|time| format!("Took {}ms", time.as_millis()));
-        let mut bundle: Bundle = outputs.content_by_mime_type.into_iter().collect();
-        if let Some(timing) = timing.filter(|_| bundle.is_empty()) {
-            bundle.push(("text/plain".to_owned(), timing));
-        }
+        let bundle: Bundle = outputs.content_by_mime_type.into_iter().collect();
         if !bundle.is_empty() {
-            self.instruct(|sent_tx| Instruction::Result {
-                cell,
-                bundle,
-                sent_tx,
-            });
+            self.show_and_wait(cell, Output::Result { bundle });
+        } else if let Some(time) = outputs.timing {
+            let took = format!("Took {}ms", time.as_millis());
+            let bundle = vec![("text/plain".to_owned(), took)];
+            let (id, update) = (None, false);
+            self.show_and_wait(cell, Output::Display { bundle, id, update });
         }
     }
 
-    /// Says something on a cell's standard error, and waits until it has gone out.
+    /// Says something on a cell's standard error.
     fn note(&self, cell: CellId, text: String) {
         if !text.is_empty() {
-            self.instruct(|sent_tx| Instruction::Note {
-                cell,
-                text,
-                sent_tx,
-            });
+            let stream = Stream::Stderr;
+            self.show_and_wait(cell, Output::Text { stream, text });
         }
     }
 
-    fn instruct(&self, instruction: impl FnOnce(oneshot::Sender<()>) -> Instruction) {
+    /// Returns when it has gone out.
+    fn show_and_wait(&self, cell: CellId, output: Output) {
         let (sent_tx, sent_rx) = oneshot::channel();
+        let show = Instruction::Show {
+            cell,
+            output,
+            sent_tx,
+        };
         // The relay only ends with the kernel.
-        if self.instruction_tx.send(instruction(sent_tx)).is_ok() {
+        if self.instruction_tx.send(show).is_ok() {
             let _ = sent_rx.blocking_recv();
         }
     }
@@ -197,7 +197,7 @@ impl Run<'_> {
         rewritten: &Rewritten,
     ) -> Result<(), CellError> {
         let stream = self.stream_trait();
-        let remedy = remedy(plan, &failure, self.source, stream);
+        let remedy = remedy(plan, &failure, self.source, rewritten, stream);
         tracing::debug!("{failure}: {remedy:?}");
         match remedy {
             Remedy::Retry(better) => {
@@ -226,18 +226,20 @@ impl Run<'_> {
         plan: &mut Plan,
         names: &[String],
         stream: Option<&str>,
-    ) -> Result<(), Option<Vec<evcxr::CompilationError>>> {
+    ) -> Result<(), Option<Vec<CompilationError>>> {
         let asking = self.rewritten(items, plan, names);
         let errors =
             ask::ask(self.context, &self.folder, asking.map.rewritten()).map_err(|_| None)?;
         let json: Vec<Value> = errors.iter().map(|error| error.json.clone()).collect();
         let answers = ask::answers(&json, names, stream);
         if answers.is_empty() {
+            let of_user = |error: &CompilationError| !ask::is_of_question(&error.json);
+            let errors: Vec<_> = errors.into_iter().filter(of_user).collect();
             return Err((!errors.is_empty()).then_some(errors));
         }
         tracing::debug!("rustc's answers: {answers:?}");
         for (name, way) in answers {
-            plan.set(&name, way);
+            plan.learn(&name, way);
         }
         Ok(())
     }

@@ -140,7 +140,7 @@ class Cell(Request):
     @property
     def text(self) -> str | None:
         """The value of the last expression as text."""
-        return self.result["text/plain"] if self.result else None
+        return self.result.get("text/plain") if self.result else None
 
     @property
     def displays(self) -> list[dict[str, Any]]:

@@ -144,7 +144,9 @@ pub(crate) fn outcome() -> Option<(CellId, Outcome, Vec<String>)> {
         Phase::Inside(cell) | Phase::Left(cell) => (cell, Outcome::Finished),
         Phase::Unwound(cell) | Phase::UnwoundAndSaid(cell) => {
             let outcome = REASON.take().unwrap_or_else(|| {
-                let (message, frames) = panics.pop().unwrap_or_default();
+                // Nothing was noted where the user has set a panic hook, which has said it instead.
+                let by_hook = || ("your panic hook has been told why".to_owned(), Vec::new());
+                let (message, frames) = panics.pop().unwrap_or_else(by_hook);
                 Outcome::Panicked { message, frames }
             });
             (cell, outcome)

@@ -11,13 +11,14 @@ use crate::interrupt::Interrupted;
 use crate::rescue::End;
 use crate::wire::Outcome;
 
-/// What `?` may stand behind at the top level of a cell.
+/// What `?` may stand behind at the top level of a cell. `Kind` says how the error is understood, and
+/// follows from its type.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "at a cell's top level, `?` needs a `Result` whose error turns into `Box<dyn Error>`, or an `Option`; this is `{Self}`",
     label = "`?` cannot be used on this"
 )]
-pub trait QuestionMark {
+pub trait QuestionMark<Kind> {
     /// What stands behind a `?` that did not fail.
     type Output;
 
@@ -28,32 +29,73 @@ pub trait QuestionMark {
     fn branch(self) -> Result<Self::Output, Outcome>;
 }
 
-impl<'a, T, E: Into<Box<dyn Error + 'a>>> QuestionMark for Result<T, E> {
-    type Output = T;
+/// An error by which a `?` can end a cell.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "at a cell's top level, `?` needs an error that turns into `Box<dyn Error>`; this is `{Self}`",
+    label = "`?` cannot be used on this"
+)]
+pub trait Raise<Kind> {
+    /// Describes it.
+    fn outcome(self) -> Outcome;
+}
 
-    fn branch(self) -> Result<T, Outcome> {
-        self.map_err(|error| {
-            if std::any::type_name::<E>() == std::any::type_name::<Interrupted>() {
-                return Outcome::Interrupted;
-            }
-            let error: Box<dyn Error + 'a> = error.into();
-            let mut sources = Vec::new();
-            let mut next = error.source();
-            while let Some(source) = next {
-                sources.push(source.to_string());
-                next = source.source();
-            }
-            Outcome::Failed {
-                name: short_name(std::any::type_name::<E>()),
-                message: error.to_string(),
-                debug: [format!("{error:?}"), format!("{error:#?}")],
-                sources,
-            }
-        })
+/// The kind of what turns into `Box<dyn Error>`.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct AnError;
+
+/// The kind of `Box<dyn Error + Send + Sync>`, which std does not turn into `Box<dyn Error>`.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct ASendError;
+
+impl<'a, E: Into<Box<dyn Error + 'a>>> Raise<AnError> for E {
+    fn outcome(self) -> Outcome {
+        if std::any::type_name::<E>() == std::any::type_name::<Interrupted>() {
+            return Outcome::Interrupted;
+        }
+        let error: Box<dyn Error + 'a> = self.into();
+        describe(&*error, short_name(std::any::type_name::<E>()))
     }
 }
 
-impl<T> QuestionMark for Option<T> {
+impl Raise<ASendError> for Box<dyn Error + Send + Sync> {
+    fn outcome(self) -> Outcome {
+        describe(&*self, "Error".to_owned())
+    }
+}
+
+impl Raise<ASendError> for Box<dyn Error + Send> {
+    fn outcome(self) -> Outcome {
+        describe(&*self, "Error".to_owned())
+    }
+}
+
+fn describe(error: &dyn Error, name: String) -> Outcome {
+    let mut sources = Vec::new();
+    let mut next = error.source();
+    while let Some(source) = next {
+        sources.push(source.to_string());
+        next = source.source();
+    }
+    Outcome::Failed {
+        name,
+        message: error.to_string(),
+        debug: [format!("{error:?}"), format!("{error:#?}")],
+        sources,
+    }
+}
+
+impl<T, E: Raise<Kind>, Kind> QuestionMark<Kind> for Result<T, E> {
+    type Output = T;
+
+    fn branch(self) -> Result<T, Outcome> {
+        self.map_err(Raise::outcome)
+    }
+}
+
+impl<T> QuestionMark<()> for Option<T> {
     type Output = T;
 
     fn branch(self) -> Result<T, Outcome> {
@@ -68,7 +110,7 @@ impl<T> QuestionMark for Option<T> {
 
 /// Takes the value out, or ends the cell.
 #[doc(hidden)]
-pub fn question_mark<T: QuestionMark>(value: T) -> T::Output {
+pub fn question_mark<T: QuestionMark<Kind>, Kind>(value: T) -> T::Output {
     value.branch().unwrap_or_else(|outcome| cell::end(outcome))
 }
 
@@ -77,7 +119,7 @@ pub fn question_mark<T: QuestionMark>(value: T) -> T::Output {
 /// # Errors
 /// How the cell ends.
 #[doc(hidden)]
-pub fn try_question_mark<T: QuestionMark>(value: T) -> Result<T::Output, End> {
+pub fn try_question_mark<T: QuestionMark<Kind>, Kind>(value: T) -> Result<T::Output, End> {
     value.branch().map_err(End)
 }
 
@@ -139,6 +181,8 @@ mod tests {
             panic!("it has not failed");
         };
         assert_eq!((name.as_str(), message.as_str()), ("Error", "lost"));
+        let sent: Result<(), Box<dyn Error + Send + Sync>> = Err("lost".into());
+        assert!(sent.branch().is_err());
     }
 
     #[test]
