@@ -137,9 +137,15 @@ fn place_of_moved_code(error: &CompilationError, map: &SourceMap) -> Option<Plac
 /// What rustc says, unless it speaks of what the user has not written.
 fn in_users_terms(text: &str) -> Option<String> {
     let text = text.replace("`evcxr_variable_store`", "<end of input>");
-    let foreign = ["morceaux::", "evcxr"]
-        .iter()
-        .any(|word| text.contains(word));
+    // The second pair is about files and options of the kernel's own call of rustc.
+    let foreign = [
+        "morceaux::",
+        "evcxr",
+        "full name for the type",
+        "using `--verbose`",
+    ]
+    .iter()
+    .any(|word| text.contains(word));
     (!foreign).then_some(text)
 }
 

@@ -12,7 +12,7 @@ use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 
 use crate::cell::{self, Phase};
 use crate::wire::{self, Order, Report};
-use crate::{backtrace, block_on, evcxr_words, forget, interrupt, link, rescue, stdio, tasks};
+use crate::{block_on, evcxr_words, forget, frames, interrupt, link, rescue, stdio, tasks};
 
 /// Takes bytes that the process writes to a file descriptor; returns whether it has.
 type WriteHook = extern "C" fn(fd: i32, bytes: *const u8, length: usize) -> bool;
@@ -143,7 +143,7 @@ fn finish_cell() {
 fn panicked(info: &std::panic::PanicHookInfo<'_>) {
     let message = info.payload_as_str().unwrap_or("a value that is not text");
     if matches!(cell::phase(), Phase::Inside(_)) && !tasks::in_task() {
-        return cell::note_panic(message.to_owned(), backtrace::frames());
+        return cell::note_panic(message.to_owned(), frames::frames());
     }
     // evcxr writes the cells' code to `src/lib.rs`.
     match info

@@ -25,7 +25,6 @@ compile_error!(
 );
 
 mod ask;
-mod backtrace;
 mod block_on;
 mod cell;
 mod cell_process;
@@ -33,6 +32,7 @@ mod display;
 mod evcxr_words;
 mod event_loop;
 mod forget;
+mod frames;
 mod interrupt;
 mod keep;
 mod link;
