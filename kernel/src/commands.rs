@@ -60,7 +60,12 @@ impl Session<'_> {
         for line in header.split_inclusive('\n') {
             let command = line.trim();
             let is_command = command.starts_with(':') || line.starts_with('!');
-            if is_command && word(command) != ":dep" {
+            let is_followed = if word(command) == ":dep" {
+                is_old_tokio(command)
+            } else {
+                is_command
+            };
+            if is_followed {
                 outputs.merge(self.follow_one(command)?);
                 left.push_str(if line.ends_with('\n') { "\n" } else { "" });
             } else {
@@ -96,6 +101,11 @@ impl Session<'_> {
                 );
                 Ok(EvalOutputs::new())
             }
+            // What was written for it mostly works with the present one, and two do not work together.
+            ":dep" => Ok(EvalOutputs::text_html(
+                "every cell has tokio 1 already; this line was left out".to_owned(),
+                "every cell has tokio 1 already; this line was left out".to_owned(),
+            )),
             ":allow_static_linking" if argument != "1" => Err(refused(
                 command,
                 "every cell is linked dynamically to the one runtime already, and so are its dependencies; there is nothing to be changed",
@@ -167,6 +177,27 @@ impl Session<'_> {
     }
 }
 
+/// Whether a `:dep` asks for a tokio from before its version 1.
+fn is_old_tokio(command: &str) -> bool {
+    let argument = command.strip_prefix(":dep").unwrap_or_default();
+    let Ok(dependency) = argument.parse::<toml::Table>() else {
+        return false;
+    };
+    let version = match dependency.get("tokio") {
+        Some(toml::Value::String(version)) => Some(version),
+        Some(toml::Value::Table(table)) => match table.get("version") {
+            Some(toml::Value::String(version)) => Some(version),
+            _ => None,
+        },
+        _ => None,
+    };
+    version.is_some_and(|version| {
+        version
+            .trim_start_matches(['=', '^', '~', ' '])
+            .starts_with("0.")
+    })
+}
+
 fn word(command: &str) -> &str {
     command.split_whitespace().next().unwrap_or_default()
 }
@@ -174,5 +205,26 @@ fn word(command: &str) -> &str {
 fn refused(command: &str, why: &str) -> CellError {
     CellError::Refused {
         message: format!("`{command}` cannot be followed: {why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_tokio_from_before_its_version_1_is_left_out() {
+        assert!(is_old_tokio(
+            ":dep tokio = { version = \"0.2\", features = [\"full\"] }"
+        ));
+        assert!(is_old_tokio(":dep tokio = \"=0.3.1\""));
+        for other in [
+            ":dep tokio",
+            ":dep tokio = \"1\"",
+            ":dep tokio-stream = \"0.1\"",
+            ":dep tokio = { path = \"x\" }",
+        ] {
+            assert!(!is_old_tokio(other), "{other}");
+        }
     }
 }

@@ -18,6 +18,7 @@ use std::process::Command;
 use anyhow::{Context, ensure};
 use sha2::{Digest, Sha256};
 
+use crate::linker::{DEPENDENCIES, REAL_LINKER};
 use crate::prebuilt::{Prebuilt, SHARED_CRATES};
 
 /// Names the session's dylibs, one in a line, in the folder in which they lie.
@@ -33,6 +34,8 @@ struct CellArgs<'a> {
     folder: &'a Path,
     /// What a dylib is to be compiled for.
     target: &'a OsStr,
+    /// The linker that cargo is configured for, if it is not rustc's own.
+    linker: Option<&'a str>,
 }
 
 impl<'a> CellArgs<'a> {
@@ -52,6 +55,11 @@ impl<'a> CellArgs<'a> {
             search_paths: paths.map(|pair| pair[1].as_os_str()).collect(),
             folder: Path::new(value_behind("--out-dir")?),
             target: value_behind("--target")?,
+            linker: args.iter().find_map(|arg| {
+                let arg = arg.to_str()?;
+                arg.strip_prefix("-Clinker=")
+                    .or(arg.strip_prefix("linker="))
+            }),
         })
     }
 
@@ -135,7 +143,13 @@ fn link<'a>(
         .arg("-C")
         .arg(format!("metadata={name}"))
         .arg("--out-dir")
-        .arg(cell.folder);
+        .arg(cell.folder)
+        .arg("-C")
+        .arg(with_prefix("linker=", prebuilt.linker().as_os_str()))
+        .env(DEPENDENCIES, cell.folder);
+    if let Some(linker) = cell.linker {
+        command.env(REAL_LINKER, linker);
+    }
     for path in &cell.search_paths {
         command.arg("-L").arg(path);
     }

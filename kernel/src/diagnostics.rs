@@ -50,7 +50,7 @@ pub fn compile_error(errors: &[CompilationError], cell: &Rewritten) -> CellError
 }
 
 fn render(error: &CompilationError, map: &SourceMap) -> String {
-    let message = error.message();
+    let message = without_places(&error.message());
     let mut title = Level::ERROR.primary_title(&message);
     if let Some(code) = error.code() {
         title = title.id(code);
@@ -146,7 +146,17 @@ fn in_users_terms(text: &str) -> Option<String> {
     ]
     .iter()
     .any(|word| text.contains(word));
-    (!foreign).then_some(text)
+    (!foreign).then(|| without_places(&text))
+}
+
+/// `{async block@src/lib.rs:1:2: 3:4}` as `{async block}`: the place is one in the generated source.
+fn without_places(text: &str) -> String {
+    let mut parts = text.split("@src/lib.rs:");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        let place = |c: char| c.is_ascii_digit() || c == ':' || c == ' ';
+        text + part.trim_start_matches(place)
+    })
 }
 
 /// Notes and helps that belong to no place in the code.
@@ -202,6 +212,14 @@ mod tests {
             "{refusal}"
         );
         assert!(refusal.ends_with(cargos), "{refusal}");
+    }
+
+    #[test]
+    fn places_in_generated_source_are_not_shown() {
+        assert_eq!(
+            in_users_terms("within `{async block@src/lib.rs:1:2: 3:40}`, the trait").as_deref(),
+            Some("within `{async block}`, the trait")
+        );
     }
 
     #[test]

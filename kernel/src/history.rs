@@ -1,43 +1,142 @@
 //! What has been compiled, to find the place in a cell that a line of generated source comes from.
-//! Pure.
 
-/// The cells of a session, as evcxr got them.
-#[derive(Debug, Default)]
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::error::CallPlace;
+use crate::session_dir;
+use crate::wire::{CellId, Frame};
+
+/// Of so many cells the generated source is kept. A task of an older one that panics is said to have
+/// done so without its line.
+const KEPT: usize = 200;
+
+/// The cells of a session. Clones are the same.
+#[derive(Debug, Clone)]
 pub struct History {
-    cells: Vec<(usize, String)>,
+    /// Where evcxr writes what it compiles.
+    source: PathBuf,
+    compiled: Arc<Mutex<Compiled>>,
+}
+
+#[derive(Debug, Default)]
+struct Compiled {
+    cells: Vec<Cell>,
+    generated: VecDeque<(CellId, String)>,
+}
+
+#[derive(Debug)]
+struct Cell {
+    id: CellId,
+    /// The number that the user sees.
+    count: usize,
+    /// As evcxr got it.
+    code: String,
 }
 
 impl History {
-    /// Adds a cell under the number that the user sees. It takes the place of an earlier version of
-    /// the same text, as when a cell is run again.
-    pub fn add(&mut self, count: usize, rewritten: &str) {
-        self.cells
-            .retain(|(_, earlier)| items_of(earlier) != items_of(rewritten));
-        self.cells.push((count, rewritten.to_owned()));
+    /// Of a session that is in this folder.
+    pub fn new(session: &Path) -> History {
+        History {
+            source: session_dir::cells(session).join("src/lib.rs"),
+            compiled: Arc::default(),
+        }
     }
 
-    /// The line of a cell that stands at a line of generated source, and the cell's number unless it
-    /// is the last one; nothing where it can be in several places. Lines count from 1.
-    pub fn place(&self, generated: &str, line: u32) -> Option<(usize, Option<usize>)> {
+    fn lock(&self) -> MutexGuard<'_, Compiled> {
+        self.compiled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A cell is about to be compiled.
+    pub fn compiles(&self, id: CellId, count: usize, code: &str) {
+        let code = code.to_owned();
+        self.lock().add(Cell { id, count, code });
+    }
+
+    /// A cell has been compiled, and runs.
+    pub fn runs(&self, id: CellId) {
+        // Without it, panics have no lines.
+        if let Ok(generated) = std::fs::read_to_string(&self.source) {
+            self.lock().add_generated(id, generated);
+        }
+    }
+
+    /// Where a call of the user's is, seen from a cell.
+    pub fn place(&self, seen_from: CellId, frame: &Frame) -> CallPlace {
+        let place = self.line(seen_from, frame.cell, frame.line);
+        CallPlace {
+            function: frame.function.clone(),
+            place,
+        }
+    }
+
+    /// The line that stands at a line of what was compiled with a cell, and the number of the cell in
+    /// which it is unless that is the one from which it is seen; nothing where it can be in several
+    /// places. Lines count from 1.
+    pub fn line(
+        &self,
+        seen_from: CellId,
+        compiled_with: CellId,
+        line: u32,
+    ) -> Option<(usize, Option<usize>)> {
+        self.lock().line(seen_from, compiled_with, line)
+    }
+}
+
+impl Compiled {
+    /// It takes the place of an earlier version of the same text, as when a cell is run again.
+    fn add(&mut self, new: Cell) {
+        let is_other = |cell: &Cell| {
+            cell.id != new.id && without_number(&cell.code) != without_number(&new.code)
+        };
+        self.cells.retain(is_other);
+        self.cells.push(new);
+    }
+
+    fn add_generated(&mut self, id: CellId, generated: String) {
+        if self.generated.len() >= KEPT {
+            self.generated.pop_front();
+        }
+        self.generated.push_back((id, generated));
+    }
+
+    fn line(
+        &self,
+        seen_from: CellId,
+        compiled_with: CellId,
+        line: u32,
+    ) -> Option<(usize, Option<usize>)> {
+        let (_, generated) = self
+            .generated
+            .iter()
+            .rev()
+            .find(|(id, _)| *id == compiled_with)?;
         let index = usize::try_from(line).ok()?.checked_sub(1)?;
         let wanted = generated.lines().nth(index)?.trim();
-        let mut cells = self.cells.iter().rev();
-        let (_, present) = cells.next()?;
-        if let Some(line) = only_line(present, wanted) {
-            return Some((line, None));
-        }
-        cells.find_map(|(count, code)| Some((only_line(code, wanted)?, Some(*count))))
+        let own = self.cells.iter().filter(|cell| cell.id == compiled_with);
+        let others = self
+            .cells
+            .iter()
+            .rev()
+            .filter(|cell| cell.id != compiled_with);
+        own.chain(others).find_map(|cell| {
+            let line = only_line(&cell.code, wanted)?;
+            Some((line, (cell.id != seen_from).then_some(cell.count)))
+        })
     }
 }
 
 /// A cell's text without the number in its guard.
-fn items_of(code: &str) -> String {
-    code.split("morceaux::enter(")
+fn without_number(code: &str) -> String {
+    let parts = code.split("morceaux::enter(");
+    parts
         .map(|part| part.split_once(')').map_or(part, |(_, rest)| rest))
         .collect()
 }
 
-/// The one line that a line of generated source comes from. evcxr puts its own text in front of none.
+/// The one line that a line of generated source comes from. evcxr puts a statement in lines of its
+/// own, so that it may be the end of one.
 fn only_line(code: &str, wanted: &str) -> Option<usize> {
     let mut places = code
         .lines()
@@ -51,29 +150,40 @@ fn only_line(code: &str, wanted: &str) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn history(cells: &[&str]) -> History {
-        let mut history = History::default();
-        for (index, cell) in cells.iter().enumerate() {
-            history.add(index + 1, cell);
+    /// Cells 1, 2 … under the numbers 11, 12 …; the last one was compiled to `generated`.
+    fn compiled(cells: &[&str], generated: &str) -> Compiled {
+        let mut compiled = Compiled::default();
+        for (id, cell) in (1..).zip(cells) {
+            let code = (*cell).to_owned();
+            let count = 10 + usize::try_from(id).unwrap();
+            compiled.add(Cell { id, count, code });
         }
-        history
+        let last = CellId::try_from(cells.len()).unwrap();
+        compiled.add_generated(last, generated.to_owned());
+        compiled
     }
 
     #[test]
     fn a_line_is_found_where_it_is_unambiguous() {
         let generated = "fn x() {\nlet a = 1;\na.b();\n}\n";
-        let place = |cells: &[&str], line| history(cells).place(generated, line);
-        assert_eq!(place(&["guard(); let a = 1;\na.b();"], 3), Some((2, None)));
-        assert_eq!(place(&["guard(); let a = 1;\na.b();"], 2), Some((1, None)));
-        assert_eq!(place(&["a.b();\na.b();"], 3), None);
-        assert_eq!(place(&["a.b();"], 9), None);
+        let line = |cell: &str, line| compiled(&[cell], generated).line(1, 1, line);
+        assert_eq!(line("guard(); let a = 1;\na.b();", 3), Some((2, None)));
+        assert_eq!(line("guard(); let a = 1;\na.b();", 2), Some((1, None)));
+        assert_eq!(line("a.b();\na.b();", 3), None);
+        assert_eq!(line("a.b();", 9), None);
     }
 
     #[test]
-    fn a_line_of_an_earlier_cell_is_found_there() {
+    fn a_line_of_another_cell_is_found_there() {
         let generated = "fn f() {\n    g();\n}\nf();";
-        let history = history(&["fn f() {\n    g();\n}", "fn f() {\n    g();\n}", "f();"]);
-        assert_eq!(history.place(generated, 2), Some((2, Some(2))));
-        assert_eq!(history.place(generated, 4), Some((1, None)));
+        let f = "fn f() {\n    g();\n}";
+        let compiled = compiled(&[f, f, "f();"], generated);
+        assert_eq!(compiled.line(3, 3, 2), Some((2, Some(12))));
+        assert_eq!(compiled.line(3, 3, 4), Some((1, None)));
+        assert_eq!(
+            compiled.line(9, 3, 4),
+            Some((1, Some(13))),
+            "of an earlier cell's task"
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! `morceaux-kernel`: a Jupyter kernel for Rust async cells.
 //!
-//! One program in four modes, told apart before anything else: the cell process (evcxr starts the
-//! program again for it), the rustc wrapper (cargo does), and, by its arguments, the kernel and the
-//! user's commands.
+//! One program in five modes, told apart before anything else: the cell process (evcxr starts the
+//! program again for it), the rustc wrapper (cargo does), the linker (rustc does), and, by its
+//! arguments, the kernel and the user's commands.
 
 mod ask;
 mod bracket;
@@ -28,6 +28,7 @@ mod is_complete;
 mod items;
 mod keep;
 mod kernel_info;
+mod linker;
 mod local_statics;
 mod macros;
 mod moves;
@@ -87,6 +88,9 @@ fn main() -> ExitCode {
     }
     if let Some(prebuilt) = rustc_wrapper::is_wanted() {
         return rustc_wrapper::run(&prebuilt);
+    }
+    if linker::is_wanted() {
+        return linker::run();
     }
     let result = match Cli::parse().command {
         Command::Install(target) => install::install(&target),

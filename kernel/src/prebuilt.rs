@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use crate::carried::{self, locked_version};
 use crate::files::{create_dir, write};
+use crate::linker::LINKER;
 use crate::{cell_crates, std_source};
 
 /// The crates whose types the cells share with the dylib. The first is the dylib itself.
@@ -62,6 +63,11 @@ impl Prebuilt {
     /// This program as the rustc wrapper.
     pub fn rustc_wrapper(&self) -> PathBuf {
         self.root.join("bin").join(RUSTC_WRAPPER)
+    }
+
+    /// This program as the linker.
+    pub fn linker(&self) -> PathBuf {
+        self.root.join("bin").join(LINKER)
     }
 
     /// This program as the cell process.
@@ -113,7 +119,7 @@ impl Prebuilt {
     /// Lets the links in `bin` lead to the running program.
     pub fn link_program(&self) -> anyhow::Result<()> {
         let program = std::env::current_exe().context("this program does not know its own path")?;
-        for link in [self.rustc_wrapper(), self.cell_process()] {
+        for link in [self.rustc_wrapper(), self.linker(), self.cell_process()] {
             if std::fs::read_link(&link).is_ok_and(|target| target == program) {
                 continue;
             }

@@ -17,10 +17,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::child::Event;
+use crate::hints;
+use crate::history::History;
 use crate::iopub::IoPub;
 use crate::output::{CellOutput, Output};
 use crate::running::Running;
-use crate::wire::{Bundle, CellId, NO_CELL, Outcome, Report, Stream};
+use crate::wire::{Bundle, CellId, Frame, NO_CELL, Outcome, Report, Stream};
 
 /// How long text is collected before it is sent.
 const COLLECT: Duration = Duration::from_millis(20);
@@ -84,6 +86,7 @@ struct Cell {
 pub struct Relay {
     iopub: IoPub,
     running: Arc<Running>,
+    history: History,
     /// Every cell of the session: a task may print for as long as the session lives.
     cells: HashMap<CellId, Cell>,
     last: CellId,
@@ -94,36 +97,40 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Starts the task. Instructions are followed before events that came after them.
-    pub fn start(
-        iopub: IoPub,
-        running: Arc<Running>,
-        mut event_rx: mpsc::Receiver<Event>,
-    ) -> mpsc::UnboundedSender<Instruction> {
-        let (instruction_tx, mut instruction_rx) = mpsc::unbounded_channel();
-        let mut relay = Relay {
+    /// A relay that has not started.
+    pub fn new(iopub: IoPub, running: Arc<Running>, history: History) -> Relay {
+        Relay {
             iopub,
             running,
+            history,
             cells: HashMap::new(),
             last: NO_CELL,
             collecting: BTreeSet::new(),
             due: None,
-        };
+        }
+    }
+
+    /// Starts the task. Instructions are followed before events that came after them.
+    pub fn start(
+        mut self,
+        mut event_rx: mpsc::Receiver<Event>,
+    ) -> mpsc::UnboundedSender<Instruction> {
+        let (instruction_tx, mut instruction_rx) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             loop {
-                let due = relay.due;
+                let due = self.due;
                 tokio::select! {
                     biased;
                     instruction = instruction_rx.recv() => match instruction {
-                        Some(instruction) => relay.follow(instruction).await,
+                        Some(instruction) => self.follow(instruction).await,
                         None => break,
                     },
                     () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                        relay.send_collected().await;
+                        self.send_collected().await;
                     }
                     event = event_rx.recv() => match event {
-                        Some(Event::Report(report)) => relay.pass_on(report).await,
-                        Some(Event::Gone) => relay.cell_process_gone().await,
+                        Some(Event::Report(report)) => self.pass_on(report).await,
+                        Some(Event::Gone) => self.cell_process_gone().await,
                         None => break,
                     },
                 }
@@ -166,7 +173,19 @@ impl Relay {
 
     async fn pass_on(&mut self, report: Report) {
         match report {
-            Report::Started { cell } => self.running.set_started(cell),
+            Report::Started { cell } => {
+                self.running.set_started(cell);
+                self.history.runs(cell);
+            }
+            Report::TaskPanicked {
+                cell,
+                message,
+                place,
+                frames,
+            } => {
+                let text = self.of_panic(cell, &message, place, &frames);
+                self.text(cell, Stream::Stderr, text.as_bytes()).await;
+            }
             Report::Text {
                 cell,
                 stream,
@@ -197,6 +216,25 @@ impl Relay {
                 self.tell(cell, End::Ended { outcome, rescued });
             }
         }
+    }
+
+    /// What is said of a task that panicked.
+    fn of_panic(
+        &self,
+        cell: CellId,
+        message: &str,
+        place: Option<String>,
+        frames: &[Frame],
+    ) -> String {
+        let place = place.map_or(String::new(), |place| format!(" at {place}"));
+        let mut text = format!("a task panicked{place}: {message}\n");
+        for frame in frames {
+            text.push_str(&format!("  {}\n", self.history.place(cell, frame)));
+        }
+        if let Some(hint) = hints::for_panic(message) {
+            text.push_str(&format!("hint: {hint}\n"));
+        }
+        text
     }
 
     async fn text(&mut self, cell: CellId, stream: Stream, bytes: &[u8]) {

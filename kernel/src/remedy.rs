@@ -42,8 +42,14 @@ pub fn remedy(
     match failure {
         Error::Message(message) => search.refusal(message),
         Error::CompilationErrors(errors) => {
-            for error in errors.iter().filter(|error| error.level() == "error") {
+            let is_error = |error: &&CompilationError| error.level() == "error";
+            for error in errors.iter().filter(is_error) {
                 search.error(error);
+            }
+            if errors.iter().all(|error| !is_error(&error)) {
+                // evcxr gives up on a cell that compiles where it cannot name a variable's type, and
+                // shows rustc's warnings instead.
+                search.ask_for_all();
             }
         }
         _ => {}
@@ -103,6 +109,17 @@ impl Search<'_> {
         }
     }
 
+    /// Asks about every variable whose type nobody has said.
+    fn ask_for_all(&mut self) {
+        let bindings = &self.rewritten.bindings;
+        let unknown: Vec<_> = bindings
+            .iter()
+            .filter(|binding| !binding.typed && self.plan.way(&binding.name).is_none())
+            .map(|binding| binding.name.clone())
+            .collect();
+        unknown.iter().for_each(|name| self.ask(name));
+    }
+
     fn error(&mut self, error: &CompilationError) {
         let message = error.message();
         let code = error.code().unwrap_or_default();
@@ -118,7 +135,15 @@ impl Search<'_> {
         {
             self.weaken_closures(&message);
         } else if let Some((name, type_name)) = kept_variable(&error.json) {
-            if code == "E0658"
+            let stream = self.stream.map(|path| format!("dyn {path}<"));
+            if code == "E0405"
+                && let (Some(type_name), Some(stream)) = (&type_name, stream)
+                && type_name.contains("dyn Stream<")
+            {
+                // rust-analyzer names the trait without its path.
+                let type_name = type_name.replace("dyn Stream<", &stream);
+                self.plan.learn(&name, Way::typed(type_name));
+            } else if code == "E0658"
                 && let Some(never) = type_name.and_then(|name| keep::writable(&name))
             {
                 // `!`, which only the kernel has another name for.

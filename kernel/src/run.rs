@@ -45,7 +45,7 @@ const STREAM_CRATES: [(&str, &str); 4] = [
 ];
 
 /// What one cell hands to the next.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Notebook {
     /// The items.
     pub items: Items,
@@ -53,6 +53,17 @@ pub struct Notebook {
     pub formats: Formats,
     /// What has been compiled.
     pub history: History,
+}
+
+impl Notebook {
+    /// A notebook of which no cell has run.
+    pub fn new(history: History) -> Notebook {
+        Notebook {
+            items: Items::default(),
+            formats: Formats::default(),
+            history,
+        }
+    }
 }
 
 /// Where a run sends what it has to say, and hears how its cell ends.
@@ -145,6 +156,9 @@ impl Run<'_> {
             // evcxr has forgotten them when it says that they are lost.
             let variables = self.variables();
             let rewritten = self.rewritten(&items, &plan, &[]);
+            let count = self.execution_count.value();
+            let history = &self.notebook.history;
+            history.compiles(self.cell, count, rewritten.map.rewritten());
             match self.context.execute(rewritten.map.rewritten()) {
                 Ok(outputs) => {
                     self.notebook.items = items.after;
@@ -316,10 +330,8 @@ impl Run<'_> {
         variables: Vec<String>,
     ) -> Result<(), CellError> {
         let generated = self.context.last_source().unwrap_or_default();
-        let count = self.execution_count.value();
-        self.notebook.history.add(count, rewritten.map.rewritten());
         if !rewritten.has_statements {
-            self.wires.note(self.cell, self.hints(&generated));
+            self.wires.note(self.cell, self.hints());
             return Ok(());
         }
         let (outcome, rescued) = loop {
@@ -331,16 +343,16 @@ impl Run<'_> {
                 }
             }
         };
-        let notes = self.hints(&generated) + &plan.notes();
+        let notes = self.hints() + &plan.notes();
         self.wires.note(self.cell, notes);
         if outcome == Outcome::Finished {
             return Ok(());
         }
         let variables = self.rescue(&generated, rewritten, &rescued);
-        Err(self.failure(outcome, &generated, variables))
+        Err(self.failure(outcome, variables))
     }
 
-    fn failure(&self, outcome: Outcome, generated: &str, variables: Variables) -> CellError {
+    fn failure(&self, outcome: Outcome, variables: Variables) -> CellError {
         match outcome {
             Outcome::Finished | Outcome::Interrupted => CellError::Interrupted { variables },
             Outcome::Failed {
@@ -360,19 +372,16 @@ impl Run<'_> {
             },
             Outcome::Panicked { message, frames } => CellError::Panicked {
                 message,
-                frames: self.places(generated, frames),
+                frames: self.places(&frames),
                 variables,
             },
         }
     }
 
-    fn places(&self, generated: &str, frames: Vec<Frame>) -> Vec<CallPlace> {
+    fn places(&self, frames: &[Frame]) -> Vec<CallPlace> {
         let history = &self.notebook.history;
-        let place = |frame: Frame| CallPlace {
-            place: history.place(generated, frame.line),
-            function: frame.function,
-        };
-        frames.into_iter().map(place).collect()
+        let place = |frame| history.place(self.cell, frame);
+        frames.iter().map(place).collect()
     }
 
     /// Has what the cell has handed over taken back, as variables.
@@ -405,11 +414,11 @@ impl Run<'_> {
     }
 
     /// What may help somebody who has just run this.
-    fn hints(&self, generated: &str) -> String {
+    fn hints(&self) -> String {
         let mut hints = hints::for_cell(self.source).unwrap_or_default();
         for warning in warnings::read(&self.folder) {
             if let Some(line) = hints::never_awaited(&warning)
-                && let Some((line, None)) = self.notebook.history.place(generated, line)
+                && let Some((line, None)) = self.notebook.history.line(self.cell, self.cell, line)
             {
                 hints.push_str(&hints::of_never_awaited(line));
             }

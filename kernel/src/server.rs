@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
 
 use crate::bracket::Bracket;
+use crate::history::History;
 use crate::iopub::IoPub;
 use crate::relay::Relay;
 use crate::running::Running;
@@ -90,8 +91,10 @@ async fn serve(connection: &ConnectionInfo, folder: PathBuf) -> anyhow::Result<(
 
     let (event_tx, event_rx) = mpsc::channel(REPORTS);
     let running = Arc::new(Running::default());
-    let instruction_tx = Relay::start(iopub.clone(), Arc::clone(&running), event_rx);
-    let session = Session::start(folder.clone(), running, instruction_tx, event_tx);
+    let history = History::new(&folder);
+    let relay = Relay::new(iopub.clone(), Arc::clone(&running), history.clone());
+    let instruction_tx = relay.start(event_rx);
+    let session = Session::start(folder.clone(), history, running, instruction_tx, event_tx);
     let bracket = Bracket::new(iopub.clone());
 
     tokio::spawn(stdin::serve(stdin));

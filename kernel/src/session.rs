@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::child::{Event, Orders};
 use crate::complete::{Completions, Inspection};
 use crate::error::CellError;
+use crate::history::History;
 use crate::relay::Instruction;
 use crate::running::Running;
 use crate::wire::Order;
@@ -31,9 +32,10 @@ pub struct Session {
 impl Session {
     /// Starts the thread that sets evcxr up and then runs cells. Returns at once.
     ///
-    /// `folder` is where the session's folder is to be.
+    /// `folder` is where the session's folder is to be, `history` of what is compiled there.
     pub fn start(
         folder: PathBuf,
+        history: History,
         running: Arc<Running>,
         instruction_tx: mpsc::UnboundedSender<Instruction>,
         event_tx: mpsc::Sender<Event>,
@@ -41,6 +43,7 @@ impl Session {
         let orders = Orders::default();
         let worker = Worker::new(
             folder,
+            history,
             Arc::clone(&running),
             orders.clone(),
             instruction_tx,

@@ -17,6 +17,7 @@ use crate::cell_source::{self, CellSource};
 use crate::child::{self, Event, Orders};
 use crate::complete::{self, Completions, Inspection};
 use crate::error::{CellError, Variables};
+use crate::history::History;
 use crate::prebuilt::Prebuilt;
 use crate::relay::Instruction;
 use crate::run::{Notebook, Run, Wires};
@@ -69,6 +70,7 @@ pub enum Request {
 /// See the module's documentation.
 pub struct Worker {
     folder: PathBuf,
+    history: History,
     running: Arc<Running>,
     orders: Orders,
     instruction_tx: mpsc::UnboundedSender<Instruction>,
@@ -92,6 +94,7 @@ impl Worker {
     /// A worker that has not started. Must be called on the kernel's runtime.
     pub fn new(
         folder: PathBuf,
+        history: History,
         running: Arc<Running>,
         orders: Orders,
         instruction_tx: mpsc::UnboundedSender<Instruction>,
@@ -99,6 +102,7 @@ impl Worker {
     ) -> Worker {
         Worker {
             folder,
+            history,
             running,
             orders,
             instruction_tx,
@@ -212,7 +216,7 @@ impl Worker {
         Ok(Evaluator {
             context,
             prebuilt,
-            notebook: Notebook::default(),
+            notebook: Notebook::new(self.history.clone()),
             _outputs: outputs,
             session_dir,
         })

@@ -7,12 +7,15 @@
 use std::ffi::{OsStr, c_void};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 
 use crate::cell::{self, Phase};
 use crate::wire::{self, Order, Report};
-use crate::{block_on, evcxr_words, forget, frames, interrupt, link, rescue, stdio, tasks};
+use crate::{
+    block_on, evcxr_words, forget, frames, interrupt, libraries, link, rescue, stdio, tasks,
+};
 
 /// Takes bytes that the process writes to a file descriptor; returns whether it has.
 type WriteHook = extern "C" fn(fd: i32, bytes: *const u8, length: usize) -> bool;
@@ -99,7 +102,11 @@ fn run(path: &str, function: &str, variables: *mut c_void) -> Result<*mut c_void
     if forget::tell_evcxr() {
         return Ok(variables);
     }
-    let loaded = |error: libloading::Error| format!("the compiled cell cannot be loaded: {error}");
+    let loaded = |error: libloading::Error| {
+        let why = std::error::Error::source(&error).map(|source| format!(": {source}"));
+        let why = why.unwrap_or_default();
+        format!("the compiled cell cannot be loaded: {error}{why}")
+    };
     // SAFETY: the library is what evcxr has just compiled from the cell; running the user's code is
     // the purpose of this process. Global, so that the statics of an earlier cell are found there by
     // the later ones, which carry a copy of them (see the kernel's `items.rs`).
@@ -109,6 +116,7 @@ fn run(path: &str, function: &str, variables: *mut c_void) -> Result<*mut c_void
     // Tasks, variables and thread-locals may refer to it for as long as the process lives.
     std::mem::forget(library);
 
+    libraries::loaded(Path::new(path));
     cell::set_phase(Phase::Loading);
     let variables = function(variables);
     finish_cell();
@@ -142,15 +150,17 @@ fn finish_cell() {
 /// others are said at once, under the task's cell.
 fn panicked(info: &std::panic::PanicHookInfo<'_>) {
     let message = info.payload_as_str().unwrap_or("a value that is not text");
+    let message = message.to_owned();
     if matches!(cell::phase(), Phase::Inside(_)) && !tasks::in_task() {
-        return cell::note_panic(message.to_owned(), frames::frames());
+        return cell::note_panic(message, frames::frames());
     }
     // evcxr writes the cells' code to `src/lib.rs`.
-    match info
-        .location()
-        .filter(|location| location.file() != "src/lib.rs")
-    {
-        Some(location) => eprintln!("a task panicked at {location}: {message}"),
-        None => eprintln!("a task panicked: {message}"),
-    }
+    let location = info.location().filter(|place| place.file() != "src/lib.rs");
+    stdio::flush();
+    link::send(&Report::TaskPanicked {
+        cell: tasks::current_cell(),
+        message,
+        place: location.map(ToString::to_string),
+        frames: frames::frames(),
+    });
 }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use addr2line::Loader;
 
-use crate::wire::Frame;
+use crate::libraries;
+use crate::wire::{CellId, Frame};
 
 /// The crate that evcxr makes of every cell, and the file in which its code lies.
 const CRATE: &str = "ctx::";
@@ -51,13 +52,15 @@ fn library_at(address: usize) -> Option<(PathBuf, u64)> {
     Some((path, u64::try_from(offset).ok()?))
 }
 
-/// The functions that were called there, as far as they were inlined into each other, with file and
-/// line; nothing for what is no cell's library.
-fn calls_at(library: &Path, offset: u64) -> Vec<(String, String, u32)> {
-    let is_cell = library
-        .file_name()
-        .is_some_and(|name| name.as_bytes().starts_with(b"libcode_"));
-    let Some(loader) = is_cell.then(|| Loader::new(library).ok()).flatten() else {
+/// A call: the cell with which the code was compiled, the function, the file and the line.
+type Call = (CellId, String, String, u32);
+
+/// The calls that have not returned at a place, as far as functions were inlined into each other;
+/// nothing for what is no cell's library.
+fn calls_at(library: &Path, offset: u64) -> Vec<Call> {
+    let Some((cell, loader)) =
+        libraries::cell_of(library).and_then(|cell| Some((cell, Loader::new(library).ok()?)))
+    else {
         return Vec::new();
     };
     let mut calls = Vec::new();
@@ -70,6 +73,7 @@ fn calls_at(library: &Path, offset: u64) -> Vec<(String, String, u32)> {
         let file = frame.location.as_ref().and_then(|location| location.file);
         let line = frame.location.as_ref().and_then(|location| location.line);
         calls.push((
+            cell,
             function.unwrap_or_default(),
             file.unwrap_or_default().to_owned(),
             line.unwrap_or(0),
@@ -78,16 +82,20 @@ fn calls_at(library: &Path, offset: u64) -> Vec<(String, String, u32)> {
     calls
 }
 
-/// Picks them from all calls, given as the name of the function, the file and the line.
-fn users_frames(calls: impl Iterator<Item = (String, String, u32)>) -> Vec<Frame> {
+/// Picks the user's own from all calls.
+fn users_frames(calls: impl Iterator<Item = Call>) -> Vec<Frame> {
     let mut frames: Vec<Frame> = Vec::new();
-    for (function, file, line) in calls {
+    for (cell, function, file, line) in calls {
         if function.starts_with(STATEMENTS) {
             break;
         }
         if file.ends_with(FILE) {
             let function = name(&function);
-            let frame = Frame { function, line };
+            let frame = Frame {
+                cell,
+                function,
+                line,
+            };
             // An awaited block and what waits for it are in one line.
             if frames.last() != Some(&frame) {
                 frames.push(frame);
@@ -132,8 +140,9 @@ mod tests {
             ("run_user_code_3", "/home/u/.cache/s/cells/src/lib.rs", 29),
             ("main", "/home/u/.cache/s/cells/src/lib.rs", 1),
         ];
-        let calls = calls.map(|(name, file, line)| (name.to_owned(), file.to_owned(), line));
+        let calls = calls.map(|(name, file, line)| (1, name.to_owned(), file.to_owned(), line));
         let frame = |function: Option<&str>, line| Frame {
+            cell: 1,
             function: function.map(str::to_owned),
             line,
         };

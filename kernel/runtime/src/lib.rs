@@ -35,6 +35,7 @@ mod forget;
 mod frames;
 mod interrupt;
 mod keep;
+mod libraries;
 mod link;
 mod question_mark;
 mod rescue;

@@ -62,6 +62,8 @@ pub enum Outcome {
 /// A call in code of a cell that had not returned when the cell panicked.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
+    /// The cell with which the code was compiled. It is another one's where that one defined it.
+    pub cell: CellId,
     /// The function; none for the statements of the cell.
     pub function: Option<String>,
     /// The line of the generated source at which it was.
@@ -113,6 +115,17 @@ pub enum Report {
     ResultTextEnd {
         /// The cell.
         cell: CellId,
+    },
+    /// A task panicked.
+    TaskPanicked {
+        /// The cell that spawned it.
+        cell: CellId,
+        /// The panic's message.
+        message: String,
+        /// The place in a library, where it is not in a cell.
+        place: Option<String>,
+        /// Where in cells, as in [`Outcome::Panicked`].
+        frames: Vec<Frame>,
     },
     /// What [`Order::Forget`] named will not be used again.
     Forgotten {
