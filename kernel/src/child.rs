@@ -29,17 +29,27 @@ pub struct Orders {
 }
 
 impl Orders {
-    /// Sends an order. Without a cell process there is nobody to obey, and nothing to stop.
-    pub fn send(&self, order: Order) {
+    /// Sends an order. Returns whether there is a cell process to obey it, as far as is known.
+    pub fn send(&self, order: Order) -> bool {
         let present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(order_tx) = &*present {
-            // A closed channel means that the process has just ended.
-            let _ = order_tx.send(order);
-        }
+        // A closed channel means that the process has ended.
+        let sent = present.as_ref().map(|order_tx| order_tx.send(order));
+        sent.is_some_and(|sent| sent.is_ok())
     }
 
     fn set(&self, order_tx: mpsc::UnboundedSender<Order>) {
         *self.present.lock().unwrap_or_else(PoisonError::into_inner) = Some(order_tx);
+    }
+
+    /// The cell process at the other end has ended.
+    fn unset(&self, order_tx: &mpsc::UnboundedSender<Order>) {
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        if present
+            .as_ref()
+            .is_some_and(|other| other.same_channel(order_tx))
+        {
+            *present = None;
+        }
     }
 }
 
@@ -52,13 +62,13 @@ pub fn listen(path: &Path, orders: Orders, event_tx: mpsc::Sender<Event>) -> std
     let listener = UnixListener::bind(path)?;
     tokio::spawn(async move {
         while let Ok((connection, _)) = listener.accept().await {
-            serve(connection, &orders, event_tx.clone());
+            serve(connection, orders.clone(), event_tx.clone());
         }
     });
     Ok(())
 }
 
-fn serve(connection: UnixStream, orders: &Orders, event_tx: mpsc::Sender<Event>) {
+fn serve(connection: UnixStream, orders: Orders, event_tx: mpsc::Sender<Event>) {
     let mut codec = LengthDelimitedCodec::new();
     codec.set_max_frame_length(MAX_FRAME_BYTES);
     let (read, write) = connection.into_split();
@@ -66,7 +76,7 @@ fn serve(connection: UnixStream, orders: &Orders, event_tx: mpsc::Sender<Event>)
     // The length is part of what `wire::encode` makes.
     let mut order_sink = FramedWrite::new(write, tokio_util::codec::BytesCodec::new());
     let (order_tx, mut order_rx) = mpsc::unbounded_channel();
-    orders.set(order_tx);
+    orders.set(order_tx.clone());
 
     tokio::spawn(async move {
         while let Some(order) = order_rx.recv().await {
@@ -91,6 +101,8 @@ fn serve(connection: UnixStream, orders: &Orders, event_tx: mpsc::Sender<Event>)
                 return;
             }
         }
+        // Before the event: who hears of it may give orders that only the next process can obey.
+        orders.unset(&order_tx);
         let _ = event_tx.send(Event::Gone).await;
     });
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use syn::visit::{self, Visit};
-use syn::{Expr, ExprAsync, ExprCall, ImplItemFn, ItemFn};
+use syn::{Attribute, Expr, ExprAsync, ExprCall, ImplItemFn, ItemFn, Meta};
 
 use crate::cell_source::CellSource;
 
@@ -14,7 +14,7 @@ const RECEIVER: &str = "there is one receiver, and it went where it was moved; s
      only of a `broadcast` (with `subscribe`) or a `watch`";
 const HANDLE: &str = "a `JoinHandle` can be awaited once; await `&mut handle` to have it stay";
 const BLOCKING: &str = "`std::thread::sleep` in async code blocks a whole thread of the runtime, and every task on it: write \
-     `tokio::time::sleep(…).await`";
+     `tokio::time::sleep(…).await` (if it is meant: `#[allow(clippy::disallowed_methods)]`)";
 
 /// What helps with an error of rustc's, given as its message and its JSON.
 pub fn for_error(message: &str, code: Option<&str>, json: &Value) -> Option<&'static str> {
@@ -95,11 +95,17 @@ impl Blocking {
 
 impl Visit<'_> for Blocking {
     fn visit_item_fn(&mut self, item: &ItemFn) {
+        if is_allowed(&item.attrs) {
+            return;
+        }
         self.inside(item.sig.asyncness.is_some(), |inner| {
             visit::visit_item_fn(inner, item)
         });
     }
     fn visit_impl_item_fn(&mut self, item: &ImplItemFn) {
+        if is_allowed(&item.attrs) {
+            return;
+        }
         self.inside(item.sig.asyncness.is_some(), |inner| {
             visit::visit_impl_item_fn(inner, item)
         });
@@ -114,6 +120,9 @@ impl Visit<'_> for Blocking {
         });
     }
     fn visit_expr_call(&mut self, call: &ExprCall) {
+        if is_allowed(&call.attrs) {
+            return;
+        }
         if let Expr::Path(path) = &*call.func {
             let names: Vec<_> = path
                 .path
@@ -126,6 +135,17 @@ impl Visit<'_> for Blocking {
         }
         visit::visit_expr_call(self, call);
     }
+}
+
+/// Whether the lint is off by which clippy warns of such calls, where a project has listed them
+/// (<https://rust-lang.github.io/rust-clippy/master/index.html#disallowed_methods>).
+fn is_allowed(attributes: &[Attribute]) -> bool {
+    attributes.iter().any(|attribute| match &attribute.meta {
+        Meta::List(list) if list.path.is_ident("allow") || list.path.is_ident("expect") => {
+            list.tokens.to_string().contains("disallowed_methods")
+        }
+        _ => false,
+    })
 }
 
 #[cfg(test)]
@@ -146,6 +166,8 @@ mod tests {
             "async { spawn_blocking(|| std::thread::sleep(d)).await }.await"
         ));
         assert!(!hint("async { tokio::time::sleep(d).await }.await"));
+        let meant = "#[allow(clippy::disallowed_methods)] async fn f() { std::thread::sleep(d); }";
+        assert!(!hint(meant));
     }
 
     #[test]

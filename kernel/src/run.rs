@@ -166,7 +166,6 @@ impl Run<'_> {
                     return self.finish(&rewritten, &plan, variables);
                 }
                 Err(Error::SubprocessTerminated(reason)) => {
-                    self.notebook.items = items.after;
                     self.wait_until_gone();
                     return Err(self.died(&reason, variables));
                 }
@@ -301,11 +300,14 @@ impl Run<'_> {
             cell: self.cell,
             names: lost.to_vec(),
         };
-        self.wires.orders.send(order);
-        while !matches!(
-            self.wires.end_rx.blocking_recv(),
-            Some(End::Forgotten | End::Gone) | None
-        ) {}
+        if self.wires.orders.send(order) {
+            // Else the process has ended, and all variables with it.
+            let end_rx = &mut self.wires.end_rx;
+            while !matches!(
+                end_rx.blocking_recv(),
+                Some(End::Forgotten | End::Gone) | None
+            ) {}
+        }
         match self.context.execute("();") {
             Ok(_) | Err(Error::SubprocessTerminated(_)) => {}
             Err(error) => {

@@ -126,7 +126,8 @@ impl Session {
         let Some((cell, press)) = self.running.press_stop() else {
             return;
         };
-        self.orders.send(Order::Interrupt { cell });
+        // Without a cell process there is nothing to stop.
+        let _ = self.orders.send(Order::Interrupt { cell });
         let running = Arc::clone(&self.running);
         if press > 1 {
             running.kill_cell(cell);

@@ -21,7 +21,7 @@ def test_a_command_that_cannot_be_followed_is_an_error(kernel: Kernel, code: str
     assert (cell.status, code in cell.traceback) == ("error", True), cell
 
 
-@pytest.mark.parametrize("command", [":opt 2", ":cache 100", ":timing", ":help", ":version"])
+@pytest.mark.parametrize("command", [":opt 2", ":cache 100", ":timing\n:timing", ":help", ":version"])
 def test_cells_await_behind_a_command(kernel: Kernel, command: str) -> None:
     kernel.ok(command)
     assert kernel.ok(AWAITS).text == "2"
