@@ -310,7 +310,8 @@ run_tests() {
     suite "cargo fmt" cargo fmt --all --check
     suite "cargo clippy" cargo clippy "${cargo_options[@]}" --all-targets -- -D warnings
     suite "cargo test" cargo test "${cargo_options[@]}"
-    suite "pytest" python -m pytest -o cache_dir="$target/pytest-cache" kernel/tests
+    # Two files at a time: a cell keeps one core busy, mostly.
+    suite "pytest" python -m pytest -o cache_dir="$target/pytest-cache" -n 2 --dist loadfile kernel/tests
     # Files, because newer versions of node take no folder; and no file is an error.
     suite "JupyterLab in Chromium" node --test kernel/tests/lab/*.test.mjs
 

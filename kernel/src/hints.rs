@@ -99,7 +99,7 @@ impl Visit<'_> for Blocking {
             return;
         }
         self.inside(item.sig.asyncness.is_some(), |inner| {
-            visit::visit_item_fn(inner, item)
+            visit::visit_item_fn(inner, item);
         });
     }
     fn visit_impl_item_fn(&mut self, item: &ImplItemFn) {
@@ -107,16 +107,18 @@ impl Visit<'_> for Blocking {
             return;
         }
         self.inside(item.sig.asyncness.is_some(), |inner| {
-            visit::visit_impl_item_fn(inner, item)
+            visit::visit_impl_item_fn(inner, item);
         });
     }
     fn visit_expr_async(&mut self, expr: &ExprAsync) {
-        self.inside(true, |inner| visit::visit_expr_async(inner, expr));
+        self.inside(true, |inner| {
+            visit::visit_expr_async(inner, expr);
+        });
     }
     // What `spawn_blocking` is given, mostly.
     fn visit_expr_closure(&mut self, expr: &syn::ExprClosure) {
         self.inside(expr.asyncness.is_some(), |inner| {
-            visit::visit_expr_closure(inner, expr)
+            visit::visit_expr_closure(inner, expr);
         });
     }
     fn visit_expr_call(&mut self, call: &ExprCall) {

@@ -125,7 +125,7 @@ impl Search<'_> {
         let code = error.code().unwrap_or_default();
         if message.contains("contains a reference with a non-static lifetime") {
             if let Some((name, _)) = quoted(&message) {
-                self.make_local(&name.to_owned());
+                self.make_local(name);
             }
         } else if message.contains("between threads safely")
             || message.contains("does not implement `Fn`")

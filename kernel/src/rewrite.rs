@@ -152,29 +152,58 @@ impl Rewriting<'_> {
             return Vec::new();
         }
         let is_last = index + 1 == self.statements.len();
-        let rescue = self.rescued(index);
-        let scan = |visit: &dyn Fn(&mut Scan)| Scan::of(self.cell.start(), &rescue, visit);
         match statement {
             Stmt::Item(_) => Vec::new(),
             Stmt::Local(local) => {
                 let init = local.init.iter();
-                init.flat_map(|init| let_edits(init, &scan)).collect()
+                init.flat_map(|init| self.let_edits(index, init)).collect()
             }
             Stmt::Expr(expr, semicolon) => {
-                let scan = scan(&|scan| scan.visit_expr(expr));
+                let scan = self.scan(index, |scan| scan.visit_expr(expr));
                 let ends = semicolon.is_some();
                 let shown = is_last && !ends && has_value(expr);
                 let open_ended = !ends && (is_last || scan.awaits);
                 self.expression_edits(scan, expr.span().byte_range(), shown, open_ended)
             }
             Stmt::Macro(stmt) => {
-                let scan = scan(&|scan| scan.visit_macro(&stmt.mac));
+                let scan = self.scan(index, |scan| scan.visit_macro(&stmt.mac));
                 let ends = stmt.semi_token.is_some();
                 let shown = is_last && !ends && !has_no_value(&stmt.mac);
                 let open_ended = !ends && (is_last || scan.awaits);
                 self.expression_edits(scan, stmt.mac.span().byte_range(), shown, open_ended)
             }
         }
+    }
+
+    /// What becomes of `let … = INIT else { … }`.
+    fn let_edits(&self, index: usize, init: &LocalInit) -> Vec<Edit> {
+        let value = self.scan(index, |scan| scan.visit_expr(&init.expr));
+        let mut edits = value.wrapped(init.expr.span().byte_range(), "", "");
+        if let Some((_, diverge)) = &init.diverge {
+            let block = diverge.span().byte_range();
+            let diverge = self.scan(index, |scan| scan.visit_expr(diverge));
+            edits.extend(diverge.wrapped(block.start + 1..block.end - 1, "", ""));
+        }
+        edits
+    }
+
+    /// Looks through what `visit` visits of a statement.
+    fn scan(&self, index: usize, visit: impl Fn(&mut Scan)) -> Scan {
+        let rescue = self.rescued(index);
+        let scanned = |caught_outside| {
+            let mut scan = Scan {
+                start: self.cell.start(),
+                rescue: rescue.clone(),
+                caught_outside,
+                awaits: false,
+                edits: Vec::new(),
+            };
+            visit(&mut scan);
+            scan
+        };
+        let scan = scanned(rescue.is_empty());
+        // In the block that is waited for, variables cannot be moved away.
+        if scan.awaits { scanned(true) } else { scan }
     }
 
     /// The variables that are handed over where a statement ends the cell: those that exist by then.
@@ -229,18 +258,6 @@ impl Rewriting<'_> {
         }
         edits
     }
-}
-
-/// What becomes of `let … = INIT else { … }`.
-fn let_edits(init: &LocalInit, scan: &dyn Fn(&dyn Fn(&mut Scan)) -> Scan) -> Vec<Edit> {
-    let value = scan(&|scan| scan.visit_expr(&init.expr));
-    let mut edits = value.wrapped(init.expr.span().byte_range(), "", "");
-    if let Some((_, diverge)) = &init.diverge {
-        let block = diverge.span().byte_range();
-        let diverge = scan(&|scan| scan.visit_expr(diverge));
-        edits.extend(diverge.wrapped(block.start + 1..block.end - 1, "", ""));
-    }
-    edits
 }
 
 /// Whether an expression at the end of a cell can have a value worth showing.
@@ -323,24 +340,6 @@ struct Scan {
 }
 
 impl Scan {
-    /// Looks through what `visit` visits.
-    fn of(start: usize, rescue: &str, visit: &dyn Fn(&mut Scan)) -> Scan {
-        let scanned = |caught_outside| {
-            let mut scan = Scan {
-                start,
-                rescue: rescue.to_owned(),
-                caught_outside,
-                awaits: false,
-                edits: Vec::new(),
-            };
-            visit(&mut scan);
-            scan
-        };
-        let scan = scanned(rescue.is_empty());
-        // In the block that is waited for, variables cannot be moved away.
-        if scan.awaits { scanned(true) } else { scan }
-    }
-
     /// The edits, and around them what waits for the code in `range`, and what is put in with it.
     fn wrapped(mut self, range: Range<usize>, before: &str, behind: &str) -> Vec<Edit> {
         let (open, close) = match (self.awaits, &*self.rescue) {

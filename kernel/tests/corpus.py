@@ -27,9 +27,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from jupyter_client.manager import KernelManager
 
-from client import TIMEOUT
+from client import TIMEOUT, Kernel
 from request import Cell
 
 FOLDER = Path(__file__).resolve().parent / "corpus"
@@ -119,6 +120,17 @@ class Group:
         return self.path.stem
 
     @property
+    def has_dependencies(self) -> bool:
+        """Whether crates have to be built for it."""
+        return any(line.startswith(":dep") for s in self.samples for line in s.code.splitlines())
+
+    @property
+    def timeout(self) -> float:
+        """How long it may take: its cells, and what clears the session for them."""
+        samples = [sample for order in self.passes.values() for sample in order]
+        return sum(sample.timeout for sample in samples) + 2 * TIMEOUT
+
+    @property
     def passes(self) -> dict[str, list[Sample]]:
         """The orders in which the cells run, by name. The last begins in a cleared session."""
         passes = {"in order": self.samples}
@@ -127,6 +139,19 @@ class Group:
         if self.reversed:
             passes["reversed"] = self.samples[::-1]
         return passes
+
+
+def check(kernel: Kernel, group: Group) -> None:
+    """Runs a group in all of its orders, in a session that is cleared for it."""
+    kernel.ok(":clear")
+    found = []
+    for order, samples in group.passes.items():
+        if order == "reversed":
+            kernel.ok(":clear")
+        for sample in samples:
+            mismatches = sample.mismatches(kernel.run(sample.code, sample.timeout))
+            found += [f"({order})", *mismatches] if mismatches else []
+    assert not found, "\n".join([group.about, *found])
 
 
 def parse(path: Path) -> Group:
@@ -158,6 +183,13 @@ def parse(path: Path) -> Group:
 def groups() -> list[Group]:
     """All groups, by name."""
     return [parse(path) for path in sorted(FOLDER.glob("*.cells"))]
+
+
+def parameters(chosen: list[Group]) -> list[Any]:
+    """Groups as pytest's parameters, each with its time."""
+    marks = [pytest.mark.timeout(group.timeout) for group in chosen]
+    pairs = zip(chosen, marks, strict=True)
+    return [pytest.param(group, id=group.name, marks=mark) for group, mark in pairs]
 
 
 def _take_directive(group: Group, number: int, words: list[str]) -> None:

@@ -7,32 +7,16 @@ from pathlib import Path
 import pytest
 
 import corpus
-from client import TIMEOUT, Kernel
+from client import Kernel
 from corpus import Group, MalformedError
 
 GROUPS = corpus.groups()
+LANGUAGE = [group for group in GROUPS if not group.has_dependencies]
 
 
-def timeout(group: Group) -> float:
-    """How long a group may take: its cells, and what clears the session for them."""
-    samples = [sample for order in group.passes.values() for sample in order]
-    return sum(sample.timeout for sample in samples) + 2 * TIMEOUT
-
-
-@pytest.mark.parametrize(
-    "group",
-    [pytest.param(g, id=g.name, marks=pytest.mark.timeout(timeout(g))) for g in GROUPS],
-)
+@pytest.mark.parametrize("group", corpus.parameters(LANGUAGE))
 def test_the_cells_of_a_group_do_what_they_say(kernel: Kernel, group: Group) -> None:
-    kernel.ok(":clear")
-    found = []
-    for order, samples in group.passes.items():
-        if order == "reversed":
-            kernel.ok(":clear")
-        for sample in samples:
-            mismatches = sample.mismatches(kernel.run(sample.code, sample.timeout))
-            found += [f"({order})", *mismatches] if mismatches else []
-    assert not found, "\n".join([group.about, *found])
+    corpus.check(kernel, group)
 
 
 def test_the_corpus_is_large() -> None:

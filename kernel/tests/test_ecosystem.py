@@ -1,0 +1,16 @@
+"""The groups of the corpus that need crates. Building those takes most of the time."""
+
+from __future__ import annotations
+
+import pytest
+
+import corpus
+from client import Kernel
+from corpus import Group
+
+GROUPS = [group for group in corpus.groups() if group.has_dependencies]
+
+
+@pytest.mark.parametrize("group", corpus.parameters(GROUPS))
+def test_the_cells_of_a_group_do_what_they_say(kernel: Kernel, group: Group) -> None:
+    corpus.check(kernel, group)
