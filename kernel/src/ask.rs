@@ -10,8 +10,10 @@ use evcxr::{CommandContext, CompilationError, Error};
 use serde_json::Value;
 use syn::{GenericArgument, PathArguments, Type};
 
-use crate::keep::{self, ClosureKind, Conversion, UNNAMEABLE, Way};
+use crate::conversion::{ClosureKind, Conversion};
+use crate::keep::{Reason, Way};
 use crate::rustc_wrapper::FULL_PATHS;
+use crate::type_name;
 
 /// How types are named in the answers.
 const PREFIX: &str = "morceaux_dylib::__ask::";
@@ -90,13 +92,13 @@ fn answer(text: &str) -> Option<(usize, &str)> {
 
 /// How a variable is kept of which rustc says `Answer<KIND, TYPE>`.
 fn way(answer: &str, stream: Option<&str>) -> Option<Way> {
-    let answer = keep::writable(&answer.replace(PREFIX, ""))?;
+    let answer = type_name::writable(&answer.replace(PREFIX, ""))?;
     let [kind, type_name] = arguments(&answer)?;
-    if keep::is_inferred(type_name) {
+    if type_name::is_inferred(type_name) {
         // rustc itself does not know it at that point.
         return None;
     }
-    if !keep::is_unnameable(type_name) {
+    if !type_name::is_unnameable(type_name) {
         return Some(Way::typed(quote::quote!(#type_name).to_string()));
     }
     let Type::Path(kind_path) = kind else {
@@ -113,7 +115,7 @@ fn way(answer: &str, stream: Option<&str>) -> Option<Way> {
         _ => Conversion::of(type_name, stream)
             .or_else(|| Some(Conversion::Stream(stream?.to_owned()))),
     };
-    Some(conversion.map_or(Way::local(UNNAMEABLE), Way::boxed))
+    Some(conversion.map_or(Way::local(Reason::Unnameable), Way::boxed))
 }
 
 /// The two arguments of a type.
@@ -190,7 +192,7 @@ mod tests {
         );
         let closure = way_of("Answer<AFunction<(i32, u8), bool>, {closure@a.rs:1:2: 3:4}>");
         let arguments = vec!["_".to_owned(); 2];
-        let kind = keep::ClosureKind::Fn;
+        let kind = ClosureKind::Fn;
         assert_eq!(
             closure,
             Some(Way::boxed(Conversion::Closure { kind, arguments }))

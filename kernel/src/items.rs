@@ -18,11 +18,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
-use syn::{Attribute, ImplItem, Item, ItemImpl, ItemStatic, Stmt, UseTree};
+use syn::{ImplItem, Item, ItemImpl, ItemStatic, Stmt, UseTree};
 
 use crate::cell_source::{CellSource, is_item, item_macro};
 use crate::local_statics;
 use crate::source_map::{Edit, SourceMap};
+use crate::statics::{Symbols, edits};
 use crate::wire::CellId;
 
 /// The items that the session has.
@@ -101,7 +102,7 @@ impl Items {
     pub fn changes(&self, cell: &CellSource, id: CellId) -> ItemChanges {
         let mut look = Look {
             cell,
-            symbols: Symbols { cell: id, count: 0 },
+            symbols: Symbols::new(id),
             new: BTreeMap::new(),
             names: BTreeSet::new(),
             blocks: Vec::new(),
@@ -277,7 +278,7 @@ impl Look<'_> {
             emptied.extend(replaced);
             self.changes
                 .edits
-                .push(insertion(start, constant(&block.name)));
+                .push(Edit::insert(start, constant(&block.name)));
             new.push(block);
         }
         // What stood beside the old definition of a type belonged to it.
@@ -370,61 +371,6 @@ impl Impl {
     }
 }
 
-/// Hands out the symbols of statics.
-struct Symbols {
-    cell: CellId,
-    count: usize,
-}
-
-impl Symbols {
-    fn attribute(&mut self, name: &syn::Ident) -> String {
-        self.count += 1;
-        let (cell, count) = (self.cell, self.count);
-        format!("#[unsafe(export_name = \"morceaux_{cell}_{count}_{name}\")] ")
-    }
-}
-
-/// What is changed in an item, apart from its name.
-fn edits(cell: &CellSource, statement: &Stmt, symbols: &mut Symbols) -> Vec<Edit> {
-    if let Some(mac) = item_macro(statement) {
-        let end = cell.range(statement).end;
-        return local_statics::edits(cell, mac, end, &mut |name| symbols.attribute(name));
-    }
-    let Stmt::Item(item) = statement else {
-        return Vec::new();
-    };
-    let mut edits = Vec::new();
-    if let Item::Macro(mac) = item
-        && mac.ident.is_some()
-        && !has_attribute(&mac.attrs, &["macro_export"])
-    {
-        let start = cell.range(item).start;
-        edits.push(insertion(start, "#[macro_export] ".to_owned()));
-    }
-    let mut statics = Statics {
-        found: &mut |item| {
-            let start = cell.range(item).start;
-            edits.push(insertion(start, symbols.attribute(&item.ident)));
-        },
-    };
-    statics.visit_item(item);
-    edits
-}
-
-/// Finds the statics in an item that have no symbol of their own.
-struct Statics<'a> {
-    found: &'a mut dyn FnMut(&ItemStatic),
-}
-
-impl Visit<'_> for Statics<'_> {
-    fn visit_item_static(&mut self, item: &ItemStatic) {
-        if !has_attribute(&item.attrs, &["no_mangle", "export_name"]) {
-            (self.found)(item);
-        }
-        visit::visit_item_static(self, item);
-    }
-}
-
 /// Counts the statics in an item and collects the names of the types that it defines.
 #[derive(Default)]
 struct Inner {
@@ -453,18 +399,6 @@ impl Visit<'_> for Inner {
         self.types.insert(item.ident.to_string());
         visit::visit_item_trait(self, item);
     }
-}
-
-/// Also where it stands in `unsafe(…)`, as the edition of 2024 wants it.
-fn has_attribute(attributes: &[Attribute], names: &[&str]) -> bool {
-    let is_named = |path: &syn::Path| names.iter().any(|name| path.is_ident(name));
-    attributes.iter().any(|attribute| match &attribute.meta {
-        syn::Meta::List(list) if list.path.is_ident("unsafe") => {
-            let inner = list.parse_args::<syn::Meta>();
-            inner.is_ok_and(|inner| is_named(inner.path()))
-        }
-        meta => is_named(meta.path()),
-    })
 }
 
 /// The name of an implementing type: the last one of its path.
@@ -503,14 +437,6 @@ fn constant(name: &str) -> String {
     format!("const {name}: () = (); ")
 }
 
-fn insertion(offset: usize, inserted: String) -> Edit {
-    Edit {
-        offset,
-        removed: 0,
-        inserted,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -527,28 +453,6 @@ mod tests {
 
     fn lost(items: &Items, code: &str, variables: &[(&str, &str)]) -> Vec<String> {
         run(items, code).1.lost(variables.iter().copied())
-    }
-
-    #[test]
-    fn statics_get_a_symbol_wherever_they_stand() {
-        let (text, _) = run(
-            &Items::default(),
-            "pub static A: u8 = 1; fn f() { static B: u8 = 1; }",
-        );
-        assert_eq!(
-            text,
-            "#[unsafe(export_name = \"morceaux_7_1_A\")] pub static A: u8 = 1; \
-             fn f() { #[unsafe(export_name = \"morceaux_7_2_B\")] static B: u8 = 1; }"
-        );
-        let own = "#[unsafe(no_mangle)] static A: u8 = 1;";
-        assert_eq!(run(&Items::default(), own).0, own);
-    }
-
-    #[test]
-    fn macros_are_exported() {
-        let (text, _) = run(&Items::default(), "macro_rules! m { () => {} }");
-        assert_eq!(text, "#[macro_export] macro_rules! m { () => {} }");
-        assert_eq!(run(&Items::default(), &text).0, text);
     }
 
     #[test]

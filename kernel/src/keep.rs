@@ -5,12 +5,12 @@
 //! only live as long as the cell (what borrows from other variables, mostly) is hidden from evcxr.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
-use syn::visit::{self, Visit};
-use syn::{Expr, GenericArgument, Pat, PathArguments, ReturnType, Stmt, Type, TypeParamBound};
+use syn::{Pat, Stmt};
 
 use crate::cell_source::{Binding, CellSource};
+use crate::conversion::Conversion;
 
 /// What is done with the variables that need something.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,55 +35,35 @@ pub enum Way {
     /// It ends with the cell.
     Local {
         /// Why, for the user; nothing where it was moved away.
-        reason: Option<&'static str>,
+        reason: Option<Reason>,
         /// Whether it is dropped at the end of the cell. It cannot be if it was moved away.
         dropped: bool,
     },
 }
 
-/// How a value is boxed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Conversion {
-    /// As a future.
-    Future,
-    /// As an iterator.
-    Iterator,
-    /// As a stream; the path of the trait.
-    Stream(String),
-    /// As a closure.
-    Closure {
-        /// What it can be called as.
-        kind: ClosureKind,
-        /// The types of its arguments; `_` where they are not said.
-        arguments: Vec<String>,
-    },
-    /// As an async closure of so many arguments.
-    AsyncClosure(usize),
-    /// Each of a collection; the collection's path.
-    Each(String, Box<Conversion>),
-    /// What is in an `Option`, a `Result` or an array, if anything is.
-    Mapped(Box<Conversion>),
-    /// The values of a map; the map's path.
-    Values(String, Box<Conversion>),
-    /// Some of the parts of a tuple.
-    Tuple(Vec<Option<Conversion>>),
-}
-
-/// Which of the traits for closures.
+/// Why a variable ends with its cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClosureKind {
-    /// `Fn`
-    Fn,
-    /// `FnMut`
-    FnMut,
-    /// `FnOnce`
-    FnOnce,
+pub enum Reason {
+    /// It borrows from what the cell or an earlier one owns.
+    Borrows,
+    /// Nothing that can be written down fits it.
+    Unnameable,
 }
 
-/// It borrows from what the cell or an earlier one owns.
-pub const BORROWS: &str = "it borrows from another value, and only lives as long as the cell";
-/// Nothing that can be written down fits it.
-pub const UNNAMEABLE: &str = "its type cannot be written down, and it is no future, iterator, stream or closure that could be boxed";
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reason::Borrows => {
+                "it borrows from another value, and only lives as long as the cell. Keep what it \
+                 borrows from and borrow again there, keep a clone, or use a closure with `move`"
+            }
+            Reason::Unnameable => {
+                "its type cannot be written down, and it is no future, iterator, stream or closure \
+                 that could be boxed. Box it as a `dyn` of a trait that it has"
+            }
+        })
+    }
+}
 
 impl Plan {
     /// What can be told before anything was compiled: a closure has to be boxed.
@@ -93,7 +73,7 @@ impl Plan {
             if let Stmt::Local(local) = statement
                 && let Pat::Ident(pat) = &local.pat
                 && let Some(init) = &local.init
-                && let Some(conversion) = closure(cell, &init.expr)
+                && let Some(conversion) = Conversion::of_closure(cell, &init.expr)
             {
                 plan.set(&pat.ident.to_string(), Way::boxed(conversion));
             }
@@ -190,20 +170,11 @@ impl Plan {
             {
                 let _ = writeln!(
                     notes,
-                    "note: `{name}` is not kept for later cells: {reason}{}",
-                    advice(reason)
+                    "note: `{name}` is not kept for later cells: {reason}"
                 );
             }
         }
         notes
-    }
-}
-
-fn advice(reason: &str) -> &'static str {
-    if reason == BORROWS {
-        ". Keep what it borrows from and borrow again there, keep a clone, or use a closure with `move`"
-    } else {
-        ""
     }
 }
 
@@ -227,7 +198,7 @@ impl Way {
     }
 
     /// Hidden from evcxr.
-    pub fn local(reason: &'static str) -> Way {
+    pub fn local(reason: Reason) -> Way {
         Way::Local {
             reason: Some(reason),
             dropped: true,
@@ -235,324 +206,9 @@ impl Way {
     }
 }
 
-impl Conversion {
-    /// The converted value.
-    fn expression(&self, value: &str, send: bool) -> String {
-        let local = if send { "" } else { "local_" };
-        let bounds = if send { " + Send" } else { "" };
-        match self {
-            Conversion::Future => format!("morceaux::__keep::{local}future({value})"),
-            Conversion::Iterator => format!("morceaux::__keep::{local}iterator({value})"),
-            Conversion::Stream(path) => {
-                format!("Box::pin({value}) as std::pin::Pin<Box<dyn {path}<Item = _>{bounds}>>")
-            }
-            Conversion::Closure { kind, arguments } => {
-                let kind = kind.name();
-                let arguments = arguments.join(", ");
-                let sync = if send { " + Sync" } else { "" };
-                format!("Box::new({value}) as Box<dyn {kind}({arguments}) -> _{bounds}{sync}>")
-            }
-            Conversion::AsyncClosure(arguments) => {
-                format!("morceaux::__keep::{local}async_closure_{arguments}({value})")
-            }
-            Conversion::Each(path, each) => format!(
-                "{value}.into_iter().map(|value| {}).collect::<{path}<_>>()",
-                each.expression("value", send)
-            ),
-            Conversion::Mapped(inner) => {
-                format!("{value}.map(|value| {})", inner.expression("value", send))
-            }
-            Conversion::Values(path, inner) => format!(
-                "{value}.into_iter().map(|(key, value)| (key, {})).collect::<{path}<_, _>>()",
-                inner.expression("value", send)
-            ),
-            Conversion::Tuple(parts) => {
-                let names: String = (0..parts.len())
-                    .map(|part| format!("part_{part}, "))
-                    .collect();
-                let converted: String = parts
-                    .iter()
-                    .enumerate()
-                    .map(|(number, part)| {
-                        let name = format!("part_{number}");
-                        let part = part.as_ref().map(|part| part.expression(&name, send));
-                        format!("{}, ", part.unwrap_or(name))
-                    })
-                    .collect();
-                format!("{{ let ({names}) = {value}; ({converted}) }}")
-            }
-        }
-    }
-
-    /// How a value of a type is boxed whose name contains `impl Trait`. `stream` is the path of the
-    /// trait for streams, if there is one.
-    pub fn of(type_name: &Type, stream: Option<&str>) -> Option<Conversion> {
-        let inner = |inner: &Type| Conversion::of(inner, stream).map(Box::new);
-        match type_name {
-            Type::ImplTrait(implied) => implied
-                .bounds
-                .iter()
-                .find_map(|bound| of_bound(bound, stream)),
-            Type::Paren(paren) => Conversion::of(&paren.elem, stream),
-            Type::Group(group) => Conversion::of(&group.elem, stream),
-            Type::Array(array) => inner(&array.elem).map(Conversion::Mapped),
-            Type::Tuple(tuple) => {
-                let parts: Vec<_> = tuple
-                    .elems
-                    .iter()
-                    .map(|part| Conversion::of(part, stream))
-                    .collect();
-                let any = parts.iter().any(Option::is_some);
-                any.then_some(Conversion::Tuple(parts))
-            }
-            Type::Path(path) => {
-                let last = path.path.segments.last()?;
-                let path = path_of(&path.path);
-                let arguments = type_arguments(&last.arguments);
-                let first = arguments.first().copied();
-                match &*last.ident.to_string() {
-                    "Vec" | "VecDeque" | "LinkedList" => {
-                        inner(first?).map(|each| Conversion::Each(path, each))
-                    }
-                    "Option" | "Result" => inner(first?).map(Conversion::Mapped),
-                    "HashMap" | "BTreeMap" => {
-                        inner(arguments.get(1)?).map(|each| Conversion::Values(path, each))
-                    }
-                    // A boxed future is a future.
-                    "Pin" | "Box" => Conversion::of(first?, stream),
-                    _ => None,
-                }
-            }
-            _ => None,
-        }
-    }
-}
-
-impl ClosureKind {
-    /// The trait.
-    pub fn name(self) -> &'static str {
-        match self {
-            ClosureKind::Fn => "Fn",
-            ClosureKind::FnMut => "FnMut",
-            ClosureKind::FnOnce => "FnOnce",
-        }
-    }
-
-    fn of(name: &str) -> Option<ClosureKind> {
-        [ClosureKind::Fn, ClosureKind::FnMut, ClosureKind::FnOnce]
-            .into_iter()
-            .find(|kind| kind.name() == name)
-    }
-
-    /// The next one that asks less of a closure.
-    pub fn weaker(self) -> Option<ClosureKind> {
-        match self {
-            ClosureKind::Fn => Some(ClosureKind::FnMut),
-            ClosureKind::FnMut => Some(ClosureKind::FnOnce),
-            ClosureKind::FnOnce => None,
-        }
-    }
-}
-
-/// How a closure is boxed, if an expression is one.
-fn closure(cell: &CellSource, expr: &Expr) -> Option<Conversion> {
-    let closure = match expr {
-        Expr::Paren(paren) => return self::closure(cell, &paren.expr),
-        Expr::Closure(closure) => closure,
-        _ => return None,
-    };
-    // A closure that returns a future is as good as an async one.
-    if closure.asyncness.is_some() || matches!(&*closure.body, Expr::Async(_)) {
-        return Some(Conversion::AsyncClosure(closure.inputs.len()));
-    }
-    let argument = |pat: &Pat| match pat {
-        Pat::Type(pat) => cell.line(&pat.ty),
-        _ => "_".to_owned(),
-    };
-    Some(Conversion::Closure {
-        kind: ClosureKind::Fn,
-        arguments: closure.inputs.iter().map(argument).collect(),
-    })
-}
-
-fn of_bound(bound: &TypeParamBound, stream: Option<&str>) -> Option<Conversion> {
-    let TypeParamBound::Trait(bound) = bound else {
-        return None;
-    };
-    let last = bound.path.segments.last()?;
-    let name = last.ident.to_string();
-    match &*name {
-        "Future" => Some(Conversion::Future),
-        "Iterator" | "DoubleEndedIterator" | "ExactSizeIterator" => Some(Conversion::Iterator),
-        "Stream" => stream.map(|path| Conversion::Stream(path.to_owned())),
-        _ => {
-            let PathArguments::Parenthesized(arguments) = &last.arguments else {
-                return None;
-            };
-            if name.starts_with("Async") {
-                return Some(Conversion::AsyncClosure(arguments.inputs.len()));
-            }
-            let returns_future = matches!(&arguments.output, ReturnType::Type(_, output) if Conversion::of(output, stream) == Some(Conversion::Future));
-            if returns_future {
-                return Some(Conversion::AsyncClosure(arguments.inputs.len()));
-            }
-            Some(Conversion::Closure {
-                kind: ClosureKind::of(&name)?,
-                arguments: arguments.inputs.iter().map(|_| "_".to_owned()).collect(),
-            })
-        }
-    }
-}
-
-/// A path without its last arguments.
-fn path_of(path: &syn::Path) -> String {
-    let names: Vec<_> = path
-        .segments
-        .iter()
-        .map(|segment| segment.ident.to_string())
-        .collect();
-    names.join("::")
-}
-
-fn type_arguments(arguments: &PathArguments) -> Vec<&Type> {
-    let PathArguments::AngleBracketed(arguments) = arguments else {
-        return Vec::new();
-    };
-    let types = arguments.args.iter().filter_map(|argument| match argument {
-        GenericArgument::Type(argument) => Some(argument),
-        _ => None,
-    });
-    types.collect()
-}
-
-/// Whether a type contains one that cannot be written down.
-pub fn is_unnameable(type_name: &Type) -> bool {
-    contains(type_name, |inner| matches!(inner, Type::ImplTrait(_)))
-}
-
-/// Whether a type contains one that is not known.
-pub fn is_inferred(type_name: &Type) -> bool {
-    // That of a future's output does not matter where it is in an `impl Trait`.
-    !is_unnameable(type_name) && contains(type_name, |inner| matches!(inner, Type::Infer(_)))
-}
-
-fn contains(type_name: &Type, wanted: fn(&Type) -> bool) -> bool {
-    struct Search(fn(&Type) -> bool, bool);
-    impl Visit<'_> for Search {
-        fn visit_type(&mut self, inner: &Type) {
-            self.1 |= (self.0)(inner);
-            visit::visit_type(self, inner);
-        }
-    }
-    let mut search = Search(wanted, false);
-    search.visit_type(type_name);
-    search.1
-}
-
-/// A type as evcxr or rustc names it, in a form that can be written in a cell: unnameable ones as
-/// `impl Trait`, `!` by its name in the runtime, literals by their default type.
-pub fn writable(type_name: &str) -> Option<Type> {
-    let mut text = String::with_capacity(type_name.len());
-    let mut rest = type_name;
-    while let Some(open) = rest.find('{') {
-        text.push_str(&rest[..open]);
-        let close = open + rest[open..].find('}')?;
-        text.push_str(match &rest[open + 1..close] {
-            "integer" => "i32",
-            "float" => "f64",
-            future if future.starts_with("async block") || future.starts_with("async fn body") => {
-                "impl std::future::Future<Output = _>"
-            }
-            closure if closure.starts_with("async closure body") => {
-                "impl std::future::Future<Output = _>"
-            }
-            _ => "impl Sized",
-        });
-        rest = &rest[close + 1..];
-    }
-    text.push_str(rest);
-    let mut parsed: Type = syn::parse_str(&text).ok()?;
-    struct Never;
-    impl syn::visit_mut::VisitMut for Never {
-        fn visit_type_mut(&mut self, inner: &mut Type) {
-            if matches!(inner, Type::Never(_)) {
-                *inner = syn::parse_quote!(morceaux::Never);
-            }
-            syn::visit_mut::visit_type_mut(self, inner);
-        }
-    }
-    syn::visit_mut::VisitMut::visit_type_mut(&mut Never, &mut parsed);
-    Some(parsed)
-}
-
 #[cfg(test)]
 mod tests {
-    use quote::ToTokens;
-
     use super::*;
-
-    fn conversion(type_name: &str) -> Option<String> {
-        let conversion = Conversion::of(&writable(type_name).unwrap(), Some("futures::Stream"))?;
-        Some(conversion.expression("x", true))
-    }
-
-    #[test]
-    fn futures_are_boxed_wherever_they_are() {
-        let boxed = "morceaux::__keep::future";
-        assert_eq!(
-            conversion("impl Future<Output = String>"),
-            Some(format!("{boxed}(x)"))
-        );
-        assert_eq!(
-            conversion("Pin<Box<impl Future<Output = ()>>>"),
-            Some(format!("{boxed}(x)"))
-        );
-        assert_eq!(
-            conversion("std::vec::Vec<{async block@src/lib.rs:1:2: 3:4}>"),
-            Some(format!(
-                "x.into_iter().map(|value| {boxed}(value)).collect::<std::vec::Vec<_>>()"
-            ))
-        );
-        assert_eq!(
-            conversion("(u8, Option<impl Future<Output = ()>>)"),
-            Some(format!(
-                "{{ let (part_0, part_1, ) = x; (part_0, part_1.map(|value| {boxed}(value)), ) }}"
-            ))
-        );
-        assert_eq!(conversion("Vec<u8>"), None);
-    }
-
-    #[test]
-    fn closures_streams_and_iterators_are_boxed() {
-        assert_eq!(
-            conversion("impl FnMut(i32, &str) -> u8").unwrap(),
-            "Box::new(x) as Box<dyn FnMut(_, _) -> _ + Send + Sync>"
-        );
-        assert_eq!(
-            conversion("impl Iterator<Item = u8>").unwrap(),
-            "morceaux::__keep::iterator(x)"
-        );
-        assert!(
-            conversion("impl Stream<Item = u8>")
-                .unwrap()
-                .contains("dyn futures::Stream<Item = _> + Send")
-        );
-        assert_eq!(
-            conversion("impl Fn(u8) -> impl Future<Output = u8>").unwrap(),
-            "morceaux::__keep::async_closure_1(x)"
-        );
-    }
-
-    #[test]
-    fn types_are_put_as_they_can_be_written() {
-        let text = |name: &str| writable(name).map(|found| found.to_token_stream().to_string());
-        assert_eq!(
-            text("JoinHandle<!>").unwrap(),
-            "JoinHandle < morceaux :: Never >"
-        );
-        assert_eq!(text("Vec<{integer}>").unwrap(), "Vec < i32 >");
-        assert_eq!(text("{unclosed"), None);
-    }
 
     #[test]
     fn closures_are_known_by_their_looks() {
@@ -570,8 +226,8 @@ mod tests {
     fn what_borrows_is_dropped_first_and_said() {
         let cell = CellSource::new("let a = b.lock(); let c = &a;");
         let mut plan = Plan::default();
-        plan.set("a", Way::local(BORROWS));
-        plan.set("c", Way::local(BORROWS));
+        plan.set("a", Way::local(Reason::Borrows));
+        plan.set("c", Way::local(Reason::Borrows));
         assert_eq!(
             plan.last_statements(&cell.bindings()),
             " std::mem::drop(c); std::mem::drop(a);"

@@ -138,16 +138,12 @@ pub fn edits(
     let delimiter = mac.delimiter.span();
     let close = cell.range(&delimiter.close());
     let mut edits = vec![
-        removal(cell.range(&mac.path)),
-        removal(cell.range(&mac.bang_token)),
-        removal(cell.range(&delimiter.open())),
+        Edit::remove(cell.range(&mac.path)),
+        Edit::remove(cell.range(&mac.bang_token)),
+        Edit::remove(cell.range(&delimiter.open())),
     ];
     let mut insert = |offset, inserted: String| {
-        edits.push(Edit {
-            offset,
-            removed: 0,
-            inserted,
-        });
+        edits.push(Edit::insert(offset, inserted));
     };
     for found in &statics {
         let start = match (found.attributes.first(), &found.visibility) {
@@ -178,18 +174,10 @@ pub fn edits(
         }
     }
     let references = statics.iter().filter_map(|found| found.reference.as_ref());
-    edits.extend(references.map(|reference| removal(cell.range(reference))));
+    edits.extend(references.map(|reference| Edit::remove(cell.range(reference))));
     // Behind what is put in at the same place.
-    edits.push(removal(close.start..end));
+    edits.push(Edit::remove(close.start..end));
     edits
-}
-
-fn removal(range: std::ops::Range<usize>) -> Edit {
-    Edit {
-        offset: range.start,
-        removed: range.len(),
-        inserted: String::new(),
-    }
 }
 
 #[cfg(test)]

@@ -4,8 +4,10 @@ use evcxr::{CompilationError, Error};
 use serde_json::Value;
 
 use crate::cell_source::CellSource;
-use crate::keep::{self, BORROWS, ClosureKind, Conversion, Plan, UNNAMEABLE, Way};
+use crate::conversion::{ClosureKind, Conversion};
+use crate::keep::{Plan, Reason, Way};
 use crate::rewrite::Rewritten;
+use crate::type_name;
 
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]
@@ -84,7 +86,7 @@ impl Search<'_> {
         } else if let Some((type_name, _)) =
             quoted(rest).filter(|_| rest.contains("cannot be persisted"))
         {
-            let writable = keep::writable(type_name);
+            let writable = type_name::writable(type_name);
             let conversion = writable
                 .as_ref()
                 .and_then(|name| Conversion::of(name, self.stream));
@@ -144,7 +146,7 @@ impl Search<'_> {
                 let type_name = type_name.replace("dyn Stream<", &stream);
                 self.plan.learn(&name, Way::typed(type_name));
             } else if code == "E0658"
-                && let Some(never) = type_name.and_then(|name| keep::writable(&name))
+                && let Some(never) = type_name.and_then(|name| type_name::writable(&name))
             {
                 // `!`, which only the kernel has another name for.
                 self.plan
@@ -167,7 +169,7 @@ impl Search<'_> {
                 self.plan.set(
                     &name,
                     Way::Local {
-                        reason: Some(UNNAMEABLE),
+                        reason: Some(Reason::Unnameable),
                         dropped: false,
                     },
                 );
@@ -180,7 +182,7 @@ impl Search<'_> {
     /// A variable that borrows lives as long as the cell.
     fn make_local(&mut self, name: &str) {
         if !self.plan.is_local(name) {
-            self.plan.set(name, Way::local(BORROWS));
+            self.plan.set(name, Way::local(Reason::Borrows));
         }
     }
 

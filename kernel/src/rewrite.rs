@@ -15,13 +15,14 @@ use std::ops::Range;
 
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
-use syn::{Block, Expr, LocalInit, Macro, Stmt};
+use syn::{LocalInit, Macro, Stmt};
 
 use crate::cell_source::{Binding, CellSource, is_item};
 use crate::commands::Formats;
 use crate::items::ItemChanges;
 use crate::keep::Plan;
 use crate::source_map::{Edit, SourceMap};
+use crate::value::{has_no_value, has_value};
 use crate::wire::CellId;
 use crate::{ask, macros, moves};
 
@@ -49,24 +50,6 @@ pub struct Wishes<'a> {
     pub asked: &'a [String],
 }
 
-/// Macros that evaluate to nothing or never, or that cannot stand in an expression.
-const STATEMENT_MACROS: [&str; 14] = [
-    "print",
-    "println",
-    "eprint",
-    "eprintln",
-    "assert",
-    "assert_eq",
-    "assert_ne",
-    "panic",
-    "todo",
-    "unimplemented",
-    "unreachable",
-    "thread_local",
-    "lazy_static",
-    "macro_rules",
-];
-
 /// Rewrites a cell. Code that is not valid Rust is passed on, so that rustc explains what is wrong.
 pub fn rewrite(cell: &CellSource, id: CellId, wishes: Wishes<'_>) -> Rewritten {
     let guard = format!("let morceaux::cell_guard!() = morceaux::enter({id}); ");
@@ -81,20 +64,12 @@ pub fn rewrite(cell: &CellSource, id: CellId, wishes: Wishes<'_>) -> Rewritten {
             };
             rewriting.edits(guard)
         }
-        None => (vec![insertion(cell.start(), guard)], true),
+        None => (vec![Edit::insert(cell.start(), guard)], true),
     };
     Rewritten {
         map: SourceMap::new(cell.code(), edits),
         has_statements,
         bindings,
-    }
-}
-
-fn insertion(offset: usize, inserted: String) -> Edit {
-    Edit {
-        offset,
-        removed: 0,
-        inserted,
     }
 }
 
@@ -111,7 +86,7 @@ impl Rewriting<'_> {
         let mut edits = Vec::new();
         let first = self.statements.iter().find(|statement| !is_item(statement));
         if let Some(first) = first {
-            edits.push(insertion(self.cell.range(first).start, guard));
+            edits.push(Edit::insert(self.cell.range(first).start, guard));
         }
         edits.extend(self.wishes.items.edits.iter().cloned());
         for (index, statement) in self.statements.iter().enumerate() {
@@ -124,11 +99,11 @@ impl Rewriting<'_> {
                 } else {
                     String::new()
                 };
-                edits.push(insertion(
+                edits.push(Edit::insert(
                     binding.range.start,
                     format!("{field}morceaux::local!("),
                 ));
-                edits.push(insertion(binding.range.end, ")".to_owned()));
+                edits.push(Edit::insert(binding.range.end, ")".to_owned()));
             }
         }
         if let Some(last) = self.statements.last() {
@@ -138,7 +113,7 @@ impl Rewriting<'_> {
                 ask::questions(self.wishes.asked),
                 self.wishes.items.added
             );
-            edits.push(insertion(
+            edits.push(Edit::insert(
                 self.cell.range(last).end,
                 added.trim_end().to_owned(),
             ));
@@ -254,76 +229,9 @@ impl Rewriting<'_> {
         };
         let mut edits = scan.wrapped(range, before, behind);
         if open_ended {
-            edits.push(insertion(self.cell.start() + end, ";".to_owned()));
+            edits.push(Edit::insert(self.cell.start() + end, ";".to_owned()));
         }
         edits
-    }
-}
-
-/// Whether an expression at the end of a cell can have a value worth showing.
-fn has_value(expr: &Expr) -> bool {
-    use syn::BinOp;
-    match expr {
-        Expr::Assign(_) | Expr::While(_) | Expr::ForLoop(_) | Expr::Return(_) => false,
-        Expr::Loop(expr) => {
-            let mut breaks = BreakWithValue(false);
-            breaks.visit_block(&expr.body);
-            breaks.0
-        }
-        Expr::Await(expr) => match &*expr.base {
-            Expr::Async(expr) => block_has_value(&expr.block),
-            _ => true,
-        },
-        Expr::Block(expr) => block_has_value(&expr.block),
-        Expr::Unsafe(expr) => block_has_value(&expr.block),
-        Expr::If(expr) => expr.else_branch.as_ref().is_some_and(|(_, otherwise)| {
-            block_has_value(&expr.then_branch) || has_value(otherwise)
-        }),
-        Expr::Match(expr) => expr.arms.iter().any(|arm| has_value(&arm.body)),
-        Expr::Binary(expr) => !matches!(
-            expr.op,
-            BinOp::AddAssign(_)
-                | BinOp::SubAssign(_)
-                | BinOp::MulAssign(_)
-                | BinOp::DivAssign(_)
-                | BinOp::RemAssign(_)
-                | BinOp::BitXorAssign(_)
-                | BinOp::BitAndAssign(_)
-                | BinOp::BitOrAssign(_)
-                | BinOp::ShlAssign(_)
-                | BinOp::ShrAssign(_)
-        ),
-        Expr::Macro(expr) => !has_no_value(&expr.mac),
-        _ => true,
-    }
-}
-
-fn block_has_value(block: &Block) -> bool {
-    match block.stmts.last() {
-        Some(Stmt::Expr(expr, None)) => has_value(expr),
-        Some(Stmt::Macro(stmt)) => stmt.semi_token.is_none() && !has_no_value(&stmt.mac),
-        _ => false,
-    }
-}
-
-fn has_no_value(mac: &Macro) -> bool {
-    STATEMENT_MACROS.contains(&&*macros::name(mac))
-}
-
-struct BreakWithValue(bool);
-
-impl Visit<'_> for BreakWithValue {
-    fn visit_expr_break(&mut self, expr: &syn::ExprBreak) {
-        self.0 |= expr.expr.is_some();
-    }
-    fn visit_expr_closure(&mut self, _: &syn::ExprClosure) {}
-    fn visit_expr_async(&mut self, _: &syn::ExprAsync) {}
-    fn visit_item(&mut self, _: &syn::Item) {}
-    fn visit_macro(&mut self, mac: &Macro) {
-        // `select!` in a loop breaks with a value now and then; its handlers are expressions.
-        if let Some(exprs) = macros::expressions(mac) {
-            exprs.iter().for_each(|expr| self.visit_expr(expr));
-        }
     }
 }
 
@@ -350,12 +258,12 @@ impl Scan {
                 " }))",
             ),
         };
-        let mut edits = vec![insertion(
+        let mut edits = vec![Edit::insert(
             self.start + range.start,
             format!("{open}{before}"),
         )];
         edits.append(&mut self.edits);
-        edits.push(insertion(
+        edits.push(Edit::insert(
             self.start + range.end,
             format!("{behind}{close}"),
         ));
@@ -382,7 +290,7 @@ impl Visit<'_> for Scan {
             )
         };
         self.edits
-            .push(insertion(self.start + operand.start, before));
+            .push(Edit::insert(self.start + operand.start, before));
         visit::visit_expr_try(self, expr);
         self.edits.push(Edit {
             offset: self.start + expr.question_token.span().byte_range().start,
@@ -588,7 +496,7 @@ mod tests {
     #[test]
     fn what_cannot_be_kept_is_hidden_and_dropped() {
         let mut plan = Plan::default();
-        plan.set("g", crate::keep::Way::local(crate::keep::BORROWS));
+        plan.set("g", crate::keep::Way::local(crate::keep::Reason::Borrows));
         let rewritten = rewrite_with("let mut g = m.lock();\n*g += 1; // note", &plan);
         assert!(
             rewritten.map.rewritten().ends_with(

@@ -1,5 +1,7 @@
 //! What the rewriting of a cell changed, and the way back from its columns to the user's. Pure.
 
+use std::ops::Range;
+
 /// One change: `removed` bytes at `offset` of the user's code give way to `inserted`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
@@ -9,6 +11,26 @@ pub struct Edit {
     pub removed: usize,
     /// What stands there instead; never a line break.
     pub inserted: String,
+}
+
+impl Edit {
+    /// Puts text in front of a byte.
+    pub fn insert(offset: usize, inserted: String) -> Edit {
+        Edit {
+            offset,
+            removed: 0,
+            inserted,
+        }
+    }
+
+    /// Leaves out a part of a line.
+    pub fn remove(range: Range<usize>) -> Edit {
+        Edit {
+            offset: range.start,
+            removed: range.len(),
+            inserted: String::new(),
+        }
+    }
 }
 
 /// The user's code, the rewritten code, and how they correspond. Both have the same lines.
