@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use crate::linker::{DEPENDENCIES, REAL_LINKER};
 use crate::prebuilt::{Prebuilt, SHARED_CRATES};
+use crate::rustc_wrapper::{join, value_of};
 
 /// Names the session's dylibs, one in a line, in the folder in which they lie.
 const LIST: &str = "morceaux-dylibs";
@@ -40,10 +41,6 @@ struct CellArgs<'a> {
 
 impl<'a> CellArgs<'a> {
     fn of(args: &'a [OsString]) -> Option<CellArgs<'a>> {
-        let value_behind = |name: &str| {
-            let at = args.iter().position(|arg| arg == name)?;
-            args.get(at + 1)
-        };
         let externs = args.windows(2).filter(|pair| pair[0] == "--extern");
         let rlibs = externs.filter_map(|pair| {
             let (name, path) = pair[1].to_str()?.split_once('=')?;
@@ -53,8 +50,8 @@ impl<'a> CellArgs<'a> {
         Some(CellArgs {
             rlibs: rlibs.collect(),
             search_paths: paths.map(|pair| pair[1].as_os_str()).collect(),
-            folder: Path::new(value_behind("--out-dir")?),
-            target: value_behind("--target")?,
+            folder: Path::new(value_of(args, "--out-dir")?),
+            target: value_of(args, "--target")?,
             linker: args.iter().find_map(|arg| {
                 let arg = arg.to_str()?;
                 arg.strip_prefix("-Clinker=")
@@ -112,7 +109,7 @@ pub fn use_dylib(
             .to_str()
             .is_some_and(|value| value.starts_with("morceaux="));
         if is_morceaux && args[pair - 1] == "--extern" {
-            args[pair] = with_prefix("morceaux=", file.as_os_str());
+            args[pair] = join("morceaux=", file.as_os_str());
         }
     }
     args.extend(["-C".into(), run_path]);
@@ -145,7 +142,7 @@ fn link<'a>(
         .arg("--out-dir")
         .arg(cell.folder)
         .arg("-C")
-        .arg(with_prefix("linker=", prebuilt.linker().as_os_str()))
+        .arg(join("linker=", prebuilt.linker().as_os_str()))
         .env(DEPENDENCIES, cell.folder);
     if let Some(linker) = cell.linker {
         command.env(REAL_LINKER, linker);
@@ -160,14 +157,14 @@ fn link<'a>(
         source.push_str(&format!("extern crate {extern_name} as _;\n"));
         command
             .arg("--extern")
-            .arg(with_prefix(&format!("{extern_name}="), file.as_os_str()));
+            .arg(join(&format!("{extern_name}="), file.as_os_str()));
     }
     for earlier in made {
         source.push_str(&format!("extern crate {earlier} as _;\n"));
         let file = dylib_file(cell.folder, earlier);
         command
             .arg("--extern")
-            .arg(with_prefix(&format!("{earlier}="), file.as_os_str()));
+            .arg(join(&format!("{earlier}="), file.as_os_str()));
     }
     let source_file = cell.folder.join(format!("{name}.rs"));
     fs::write(&source_file, source)
@@ -187,13 +184,7 @@ fn dylib_file(folder: &Path, name: &str) -> PathBuf {
 
 /// The linker's argument by which libraries are found in a folder when the program runs.
 fn run_path(folder: &Path) -> OsString {
-    with_prefix("link-arg=-Wl,-rpath,", folder.as_os_str())
-}
-
-fn with_prefix(prefix: &str, rest: &OsStr) -> OsString {
-    let mut joined = OsString::from(prefix);
-    joined.push(rest);
-    joined
+    join("link-arg=-Wl,-rpath,", folder.as_os_str())
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ mod files;
 mod heartbeat;
 mod hints;
 mod history;
+mod identity;
 mod install;
 mod iopub;
 mod is_complete;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use crate::prebuilt::{Prebuilt, RUSTC_WRAPPER, SHARED_CRATES};
-use crate::{dependency_dylib, warnings};
+use crate::{dependency_dylib, identity, warnings};
 
 /// evcxr's own name for this mode, which it wants when `:cache` is on.
 const EVCXRS_WRAPPER: &str = "EVCXR_RUSTC_WRAPPER";
@@ -56,7 +56,8 @@ pub fn run(prebuilt: &Prebuilt) -> ExitCode {
     let mut command = Command::new(&rustc);
     let is_cell = Step::of(&args);
     if is_cell == Some(Step::Build)
-        && let Err(error) = dependency_dylib::use_dylib(prebuilt, &rustc, &mut args)
+        && let Err(error) = identity::keep(&mut args)
+            .and_then(|()| dependency_dylib::use_dylib(prebuilt, &rustc, &mut args))
     {
         eprintln!("error: {error:#}");
         return ExitCode::FAILURE;
@@ -173,7 +174,8 @@ fn is_same_major(prebuilt: &Prebuilt, package: &str, version: &str) -> bool {
         .any(|stub| stub.file_name().to_string_lossy().starts_with(&prefix))
 }
 
-fn value_of<'a>(args: &'a [OsString], name: &str) -> Option<&'a OsStr> {
+/// The argument behind one of this name.
+pub fn value_of<'a>(args: &'a [OsString], name: &str) -> Option<&'a OsStr> {
     let at = args.iter().position(|arg| arg == name)?;
     args.get(at + 1).map(OsString::as_os_str)
 }
@@ -190,7 +192,8 @@ fn replace_source(args: &mut [OsString], source: &Path) {
     }
 }
 
-fn join(prefix: &str, rest: &OsStr) -> OsString {
+/// An argument that begins with a word of rustc's.
+pub fn join(prefix: &str, rest: &OsStr) -> OsString {
     let mut joined = OsString::from(prefix);
     joined.push(rest);
     joined

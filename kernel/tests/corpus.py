@@ -313,6 +313,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--kernel", required=True, help="the name of an installed kernel")
     parser.add_argument("--prelude", default="", help="code that is run before every group")
+    parser.add_argument(
+        "--patience", type=float, default=TIMEOUT, help="seconds for a cell that builds no crates"
+    )
     parser.add_argument("--any-name", action="store_true", help="errors may have any name")
     parser.add_argument("--verbose", action="store_true", help="show what is not as expected")
     parser.add_argument("groups", nargs="*", metavar="GROUP", help="else all of them")
@@ -328,7 +331,9 @@ def main() -> None:
             kernel.clear()
             passed = 0
             for sample in group.samples:
-                cell = kernel.run(sample.code, sample.timeout)
+                builds = ":dep" in sample.code
+                timeout = sample.timeout if builds else min(sample.timeout, options.patience)
+                cell = kernel.run(sample.code, timeout)
                 if options.any_name and sample.error and cell.status == "error":
                     cell.reply["ename"] = sample.error[0]
                 try:
