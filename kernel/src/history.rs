@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::CallPlace;
 use crate::session_dir;
-use crate::wire::{CellId, Frame};
+use crate::wire::{CellId, Line};
 
 /// Of so many cells the generated source is kept. A task of an older one that panics is said to have
 /// done so without its line.
@@ -63,24 +63,18 @@ impl History {
     }
 
     /// Where a call of the user's is, seen from a cell.
-    pub fn place(&self, seen_from: CellId, frame: &Frame) -> CallPlace {
-        let place = self.line(seen_from, frame.cell, frame.line);
+    pub fn place(&self, seen_from: CellId, function: Option<String>, line: Line) -> CallPlace {
         CallPlace {
-            function: frame.function.clone(),
-            place,
+            function,
+            place: self.line(seen_from, line),
         }
     }
 
-    /// The line that stands at a line of what was compiled with a cell, and the number of the cell in
-    /// which it is unless that is the one from which it is seen; nothing where it can be in several
-    /// places. Lines count from 1.
-    pub fn line(
-        &self,
-        seen_from: CellId,
-        compiled_with: CellId,
-        line: u32,
-    ) -> Option<(usize, Option<usize>)> {
-        self.lock().line(seen_from, compiled_with, line)
+    /// The line that stands at a line of what was compiled, and the number of the cell in which it is
+    /// unless that is the one from which it is seen; nothing where it can be in several places. Lines
+    /// count from 1.
+    pub fn line(&self, seen_from: CellId, line: Line) -> Option<(usize, Option<usize>)> {
+        self.lock().line(seen_from, line)
     }
 }
 
@@ -101,12 +95,9 @@ impl Compiled {
         self.generated.push_back((id, generated));
     }
 
-    fn line(
-        &self,
-        seen_from: CellId,
-        compiled_with: CellId,
-        line: u32,
-    ) -> Option<(usize, Option<usize>)> {
+    fn line(&self, seen_from: CellId, line: Line) -> Option<(usize, Option<usize>)> {
+        let Line { cell, line } = line;
+        let compiled_with = cell;
         let (_, generated) = self
             .generated
             .iter()
@@ -166,7 +157,7 @@ mod tests {
     #[test]
     fn a_line_is_found_where_it_is_unambiguous() {
         let generated = "fn x() {\nlet a = 1;\na.b();\n}\n";
-        let line = |cell: &str, line| compiled(&[cell], generated).line(1, 1, line);
+        let line = |cell: &str, line| compiled(&[cell], generated).line(1, Line { cell: 1, line });
         assert_eq!(line("guard(); let a = 1;\na.b();", 3), Some((2, None)));
         assert_eq!(line("guard(); let a = 1;\na.b();", 2), Some((1, None)));
         assert_eq!(line("a.b();\na.b();", 3), None);
@@ -178,12 +169,9 @@ mod tests {
         let generated = "fn f() {\n    g();\n}\nf();";
         let f = "fn f() {\n    g();\n}";
         let compiled = compiled(&[f, f, "f();"], generated);
-        assert_eq!(compiled.line(3, 3, 2), Some((2, Some(12))));
-        assert_eq!(compiled.line(3, 3, 4), Some((1, None)));
-        assert_eq!(
-            compiled.line(9, 3, 4),
-            Some((1, Some(13))),
-            "of an earlier cell's task"
-        );
+        let line = |seen_from, line| compiled.line(seen_from, Line { cell: 3, line });
+        assert_eq!(line(3, 2), Some((2, Some(12))));
+        assert_eq!(line(3, 4), Some((1, None)));
+        assert_eq!(line(9, 4), Some((1, Some(13))), "of an earlier cell's task");
     }
 }

@@ -30,6 +30,7 @@ mod is_complete;
 mod items;
 mod keep;
 mod kernel_info;
+mod line_tables;
 mod linker;
 mod local_statics;
 mod macros;

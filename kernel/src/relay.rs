@@ -22,7 +22,7 @@ use crate::history::History;
 use crate::iopub::IoPub;
 use crate::output::{CellOutput, Output};
 use crate::running::Running;
-use crate::wire::{Bundle, CellId, Frame, NO_CELL, Outcome, Report, Stream};
+use crate::wire::{Bundle, CellId, Line, NO_CELL, Outcome, Report, Stream};
 
 /// How long text is collected before it is sent.
 const COLLECT: Duration = Duration::from_millis(20);
@@ -181,9 +181,9 @@ impl Relay {
                 cell,
                 message,
                 place,
-                frames,
+                line,
             } => {
-                let text = self.of_panic(cell, &message, place, &frames);
+                let text = self.of_panic(cell, &message, place, line);
                 self.text(cell, Stream::Stderr, text.as_bytes()).await;
             }
             Report::Text {
@@ -224,12 +224,12 @@ impl Relay {
         cell: CellId,
         message: &str,
         place: Option<String>,
-        frames: &[Frame],
+        line: Option<Line>,
     ) -> String {
         let place = place.map_or(String::new(), |place| format!(" at {place}"));
         let mut text = format!("a task panicked{place}: {message}\n");
-        for frame in frames {
-            text.push_str(&format!("  {}\n", self.history.place(cell, frame)));
+        if let Some(line) = line {
+            text.push_str(&format!("  {}\n", self.history.place(cell, None, line)));
         }
         if let Some(hint) = hints::for_panic(message) {
             text.push_str(&format!("hint: {hint}\n"));

@@ -25,8 +25,8 @@ use crate::relay::{End, Instruction};
 use crate::remedy::{Remedy, remedy};
 use crate::rewrite::{Rewritten, Wishes, rewrite};
 use crate::running::Running;
-use crate::wire::{Bundle, CellId, Frame, Order, Outcome, Stream};
-use crate::{ask, diagnostics, hints, warnings};
+use crate::wire::{Bundle, Call, CellId, Line, Order, Outcome, Stream};
+use crate::{ask, diagnostics, hints, line_tables, warnings};
 
 /// How often a cell is compiled with another plan. Each failure settles at least one variable in one
 /// respect, so this only bounds what has gone wrong.
@@ -372,18 +372,31 @@ impl Run<'_> {
                 sources,
                 variables,
             },
-            Outcome::Panicked { message, frames } => CellError::Panicked {
+            Outcome::Panicked {
                 message,
-                frames: self.places(&frames),
+                line,
+                calls,
+            } => CellError::Panicked {
+                message,
+                frames: self.places(line, &calls),
                 variables,
             },
         }
     }
 
-    fn places(&self, frames: &[Frame]) -> Vec<CallPlace> {
+    /// Where the user's own code was when it panicked, innermost first.
+    fn places(&self, line: Option<Line>, calls: &[Call]) -> Vec<CallPlace> {
         let history = &self.notebook.history;
-        let place = |frame| history.place(self.cell, frame);
-        frames.iter().map(place).collect()
+        let frames = line_tables::frames(&self.folder, calls);
+        if frames.is_empty() {
+            let line = line.iter();
+            return line
+                .map(|line| history.place(self.cell, None, *line))
+                .collect();
+        }
+        let cell = self.cell;
+        let place = |(function, line)| history.place(cell, function, Line { cell, line });
+        frames.into_iter().map(place).collect()
     }
 
     /// Has what the cell has handed over taken back, as variables.
@@ -417,10 +430,11 @@ impl Run<'_> {
 
     /// What may help somebody who has just run this.
     fn hints(&self) -> String {
+        let cell = self.cell;
         let mut hints = hints::for_cell(self.source).unwrap_or_default();
         for warning in warnings::read(&self.folder) {
             if let Some(line) = hints::never_awaited(&warning)
-                && let Some((line, None)) = self.notebook.history.line(self.cell, self.cell, line)
+                && let Some((line, None)) = self.notebook.history.line(cell, Line { cell, line })
             {
                 hints.push_str(&hints::of_never_awaited(line));
             }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use crate::prebuilt::{Prebuilt, RUSTC_WRAPPER, SHARED_CRATES};
-use crate::{dependency_dylib, identity, warnings};
+use crate::{dependency_dylib, identity, line_tables, warnings};
 
 /// evcxr's own name for this mode, which it wants when `:cache` is on.
 const EVCXRS_WRAPPER: &str = "EVCXR_RUSTC_WRAPPER";
@@ -71,6 +71,9 @@ pub fn run(prebuilt: &Prebuilt) -> ExitCode {
     if std::env::var_os(EVCXRS_WRAPPER).is_some() {
         command = Command::new(&program);
         command.arg(&rustc).env(DONE, "1");
+    }
+    if is_cell == Some(Step::Build) {
+        line_tables::remember(&rustc, &args);
     }
     command.args(args);
     let error = if is_cell == Some(Step::Build) {
@@ -141,9 +144,8 @@ fn wrapped(
             // A function that a later cell defines anew is the later cell's own, while a static of
             // the same symbol is the one that was loaded first: see `items.rs`.
             args.extend(["-C", "link-arg=-Wl,-Bsymbolic-functions"].map(OsString::from));
-            // For the lines of a panic's backtrace, which evcxr's profile would do without.
-            let lines = ["-C", "debuginfo=line-tables-only", "-C", "strip=none"];
-            args.extend(lines.map(OsString::from));
+            // There is nothing to be removed, and looking for it takes a tenth of the time.
+            args.extend(["-C", "strip=none"].map(OsString::from));
         }
         // evcxr takes a warning for an error here.
         Some(Step::Check) => args.extend(["--cap-lints", "allow"].map(OsString::from)),

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::rescue::{self, End};
-use crate::wire::{CellId, Frame, NO_CELL, Outcome, Report};
+use crate::wire::{CellId, NO_CELL, Outcome, Report};
 use crate::{interrupt, libraries, link};
 
 /// The running cell, else the last one: what cannot be attributed otherwise goes there.
@@ -37,7 +37,7 @@ thread_local! {
     /// Why the cell is unwinding, if that is not a plain panic.
     static REASON: RefCell<Option<Outcome>> = const { RefCell::new(None) };
     /// Panics of the main thread: the last one may turn out to be the cell's end.
-    static PANICS: RefCell<Vec<(String, Vec<Frame>)>> = const { RefCell::new(Vec::new()) };
+    static PANICS: RefCell<Vec<Outcome>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The name of the guard's variable. A macro in a pattern, because evcxr keeps every variable that
@@ -131,9 +131,9 @@ pub(crate) fn set_phase(phase: Phase) {
 }
 
 /// Takes note of a panic of the main thread, which ends the cell unless something catches it.
-pub(crate) fn note_panic(message: String, frames: Vec<Frame>) {
+pub(crate) fn note_panic(panic: Outcome) {
     REASON.take();
-    PANICS.with_borrow_mut(|panics| panics.push((message, frames)));
+    PANICS.with_borrow_mut(|panics| panics.push(panic));
 }
 
 /// How the cell ended that the main thread has just left, and the messages of the panics that the
@@ -144,15 +144,20 @@ pub(crate) fn outcome() -> Option<(CellId, Outcome, Vec<String>)> {
         Phase::Elsewhere | Phase::Loading => return None,
         Phase::Inside(cell) | Phase::Left(cell) => (cell, Outcome::Finished),
         Phase::Unwound(cell) | Phase::UnwoundAndSaid(cell) => {
-            let outcome = REASON.take().unwrap_or_else(|| {
-                // Nothing was noted where the user has set a panic hook, which has said it instead.
-                let by_hook = || ("your panic hook has been told why".to_owned(), Vec::new());
-                let (message, frames) = panics.pop().unwrap_or_else(by_hook);
-                Outcome::Panicked { message, frames }
-            });
-            (cell, outcome)
+            // Nothing was noted where the user has set a panic hook, which has said it instead.
+            let by_hook = || Outcome::Panicked {
+                message: "your panic hook has been told why".to_owned(),
+                line: None,
+                calls: Vec::new(),
+            };
+            let panicked = || panics.pop().unwrap_or_else(by_hook);
+            (cell, REASON.take().unwrap_or_else(panicked))
         }
     };
-    let caught = panics.into_iter().map(|(message, _)| message).collect();
+    let message = |panic| match panic {
+        Outcome::Panicked { message, .. } => Some(message),
+        _ => None,
+    };
+    let caught = panics.into_iter().filter_map(message).collect();
     Some((cell, outcome, caught))
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 
 use crate::cell::{self, Phase};
-use crate::wire::{self, Order, Report};
+use crate::wire::{self, Order, Outcome, Report};
 use crate::{
     block_on, evcxr_words, forget, frames, interrupt, libraries, link, rescue, stdio, tasks,
 };
@@ -151,16 +151,20 @@ fn finish_cell() {
 fn panicked(info: &std::panic::PanicHookInfo<'_>) {
     let message = info.payload_as_str().unwrap_or("a value that is not text");
     let message = message.to_owned();
+    let calls = frames::calls();
+    let (line, place) = frames::line(info, &calls);
     if matches!(cell::phase(), Phase::Inside(_)) && !tasks::in_task() {
-        return cell::note_panic(message, frames::frames());
+        return cell::note_panic(Outcome::Panicked {
+            message,
+            line,
+            calls,
+        });
     }
-    // evcxr writes the cells' code to `src/lib.rs`.
-    let location = info.location().filter(|place| place.file() != "src/lib.rs");
     stdio::flush();
     link::send(&Report::TaskPanicked {
         cell: tasks::current_cell(),
         message,
-        place: location.map(ToString::to_string),
-        frames: frames::frames(),
+        place,
+        line,
     });
 }

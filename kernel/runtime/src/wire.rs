@@ -54,20 +54,29 @@ pub enum Outcome {
     Panicked {
         /// The panic's message.
         message: String,
-        /// Where: the calls in code of cells that had not returned, innermost first.
-        frames: Vec<Frame>,
+        /// Where, if that is in a cell.
+        line: Option<Line>,
+        /// The calls that had not returned, innermost first.
+        calls: Vec<Call>,
     },
 }
 
-/// A call in code of a cell that had not returned when the cell panicked.
-#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
-pub struct Frame {
-    /// The cell with which the code was compiled. It is another one's where that one defined it.
+/// A line of what was compiled with a cell.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line {
+    /// The cell. The code is another one's where that one defined it.
     pub cell: CellId,
-    /// The function; none for the statements of the cell.
-    pub function: Option<String>,
-    /// The line of the generated source at which it was.
+    /// The line of the generated source, from 1.
     pub line: u32,
+}
+
+/// A call in code of cells that had not returned when the cell panicked.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// The library of the cell with which the code was compiled.
+    pub library: String,
+    /// Where in it, in bytes from its beginning in memory.
+    pub offset: u64,
 }
 
 /// What the cell process tells the kernel.
@@ -124,8 +133,8 @@ pub enum Report {
         message: String,
         /// The place in a library, where it is not in a cell.
         place: Option<String>,
-        /// Where in cells, as in [`Outcome::Panicked`].
-        frames: Vec<Frame>,
+        /// Where, if that is in a cell.
+        line: Option<Line>,
     },
     /// What [`Order::Forget`] named will not be used again.
     Forgotten {
