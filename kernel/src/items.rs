@@ -206,13 +206,18 @@ impl Look<'_> {
                 path.pop();
             }
             UseTree::Group(tree) => tree.items.iter().for_each(|tree| self.take_use(tree, path)),
-            UseTree::Name(tree) => self.import(tree.ident.to_string(), &tree.ident, path),
-            UseTree::Rename(tree) => self.import(tree.rename.to_string(), &tree.ident, path),
+            UseTree::Name(tree) => self.import(&tree.ident, &tree.ident, path),
+            UseTree::Rename(tree) => self.import(&tree.rename, &tree.ident, path),
             UseTree::Glob(_) => {}
         }
     }
 
-    fn import(&mut self, name: String, ident: &syn::Ident, path: &[String]) {
+    fn import(&mut self, name: &syn::Ident, ident: &syn::Ident, path: &[String]) {
+        // `use m::{self}` imports `m`.
+        let name = match path.last() {
+            Some(module) if name == "self" => module.clone(),
+            _ => name.to_string(),
+        };
         let source = format!("use {} :: {ident}", path.join("::"));
         self.new.insert(name, Known::new(source, true, false));
     }
@@ -523,6 +528,12 @@ mod tests {
     #[test]
     fn imports_stand_for_what_they_import() {
         let (_, first) = run(&Items::default(), "mod m { pub struct I; }\nuse m::I as J;");
+        let (_, own) = run(
+            &Items::default(),
+            "use a::m::{self, I}; trait T { fn t(&self); }",
+        );
+        assert!(lost(&own.after, "use b::n::{self};", &[("t", "Box<dyn T>")]).is_empty());
+        assert_eq!(lost(&own.after, "use b::m;", &[("m", "m::X")]), ["m"]);
         let changed = "mod m { pub struct I(u8); }";
         assert_eq!(
             lost(&first.after, changed, &[("j", "J"), ("k", "K")]),
