@@ -4,6 +4,10 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use syn::spanned::Spanned;
+use syn::visit::{self, Visit};
+
+use crate::cell_source;
 use crate::error::CallPlace;
 use crate::session_dir;
 use crate::wire::{CellId, Line};
@@ -62,11 +66,17 @@ impl History {
         }
     }
 
-    /// Where a call of the user's is, seen from a cell.
+    /// Where a call of the user's is, seen from a cell. What has no name of its own (a closure, an
+    /// async block, the body of an `async fn`) is called by the function around it.
     pub fn place(&self, seen_from: CellId, function: Option<String>, line: Line) -> CallPlace {
+        let compiled = self.lock();
+        let found = compiled.find(line);
         CallPlace {
-            function,
-            place: self.line(seen_from, line),
+            function: function.or_else(|| {
+                let (cell, line) = found?;
+                function_around(&cell.code, line)
+            }),
+            place: found.map(|(cell, line)| seen(seen_from, cell, line)),
         }
     }
 
@@ -74,8 +84,15 @@ impl History {
     /// unless that is the one from which it is seen; nothing where it can be in several places. Lines
     /// count from 1.
     pub fn line(&self, seen_from: CellId, line: Line) -> Option<(usize, Option<usize>)> {
-        self.lock().line(seen_from, line)
+        let compiled = self.lock();
+        let (cell, line) = compiled.find(line)?;
+        Some(seen(seen_from, cell, line))
     }
+}
+
+/// A line of a cell, with the cell's number unless it is seen from there.
+fn seen(seen_from: CellId, cell: &Cell, line: usize) -> (usize, Option<usize>) {
+    (line, (cell.id != seen_from).then_some(cell.count))
 }
 
 impl Compiled {
@@ -95,9 +112,12 @@ impl Compiled {
         self.generated.push_back((id, generated));
     }
 
-    fn line(&self, seen_from: CellId, line: Line) -> Option<(usize, Option<usize>)> {
-        let Line { cell, line } = line;
-        let compiled_with = cell;
+    /// The cell and its line that stand at a line of what was compiled.
+    fn find(&self, line: Line) -> Option<(&Cell, usize)> {
+        let Line {
+            cell: compiled_with,
+            line,
+        } = line;
         let (_, generated) = self
             .generated
             .iter()
@@ -113,7 +133,7 @@ impl Compiled {
             .filter(|cell| cell.id != compiled_with);
         own.chain(others).find_map(|cell| {
             let line = only_line(&cell.code, wanted)?;
-            Some((line, (cell.id != seen_from).then_some(cell.count)))
+            Some((cell, line))
         })
     }
 }
@@ -137,9 +157,57 @@ fn only_line(code: &str, wanted: &str) -> Option<usize> {
     places.next().is_none().then_some(index + 1)
 }
 
+/// The innermost function in which a line of a cell is.
+fn function_around(code: &str, line: usize) -> Option<String> {
+    struct Around {
+        line: usize,
+        name: Option<String>,
+    }
+    impl Around {
+        fn look(&mut self, function: &impl Spanned, name: &syn::Ident) {
+            let span = function.span();
+            if (span.start().line..=span.end().line).contains(&self.line) {
+                self.name = Some(name.to_string());
+            }
+        }
+    }
+    impl Visit<'_> for Around {
+        fn visit_item_fn(&mut self, item: &syn::ItemFn) {
+            self.look(item, &item.sig.ident);
+            visit::visit_item_fn(self, item);
+        }
+        fn visit_impl_item_fn(&mut self, item: &syn::ImplItemFn) {
+            self.look(item, &item.sig.ident);
+            visit::visit_impl_item_fn(self, item);
+        }
+        fn visit_trait_item_fn(&mut self, item: &syn::TraitItemFn) {
+            self.look(item, &item.sig.ident);
+            visit::visit_trait_item_fn(self, item);
+        }
+    }
+    let start = cell_source::start_of_code(code);
+    let lines_before = code[..start].lines().count();
+    let mut around = Around {
+        line: line.checked_sub(lines_before)?,
+        name: None,
+    };
+    let statements = cell_source::parse(&code[start..]).ok()?;
+    statements
+        .iter()
+        .for_each(|statement| around.visit_stmt(statement));
+    around.name
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_is_in_the_innermost_function_around_it() {
+        let code = ":dep x\nimpl P {\n    async fn f() {\n        g();\n    }\n}\nf();";
+        assert_eq!(function_around(code, 4).as_deref(), Some("f"));
+        assert_eq!(function_around(code, 7), None);
+    }
 
     /// Cells 1, 2 … under the numbers 11, 12 …; the last one was compiled to `generated`.
     fn compiled(cells: &[&str], generated: &str) -> Compiled {
@@ -157,7 +225,11 @@ mod tests {
     #[test]
     fn a_line_is_found_where_it_is_unambiguous() {
         let generated = "fn x() {\nlet a = 1;\na.b();\n}\n";
-        let line = |cell: &str, line| compiled(&[cell], generated).line(1, Line { cell: 1, line });
+        let line = |cell: &str, line| {
+            let compiled = compiled(&[cell], generated);
+            let (cell, line) = compiled.find(Line { cell: 1, line })?;
+            Some(seen(1, cell, line))
+        };
         assert_eq!(line("guard(); let a = 1;\na.b();", 3), Some((2, None)));
         assert_eq!(line("guard(); let a = 1;\na.b();", 2), Some((1, None)));
         assert_eq!(line("a.b();\na.b();", 3), None);
@@ -169,7 +241,10 @@ mod tests {
         let generated = "fn f() {\n    g();\n}\nf();";
         let f = "fn f() {\n    g();\n}";
         let compiled = compiled(&[f, f, "f();"], generated);
-        let line = |seen_from, line| compiled.line(seen_from, Line { cell: 3, line });
+        let line = |seen_from, line| {
+            let (cell, line) = compiled.find(Line { cell: 3, line })?;
+            Some(seen(seen_from, cell, line))
+        };
         assert_eq!(line(3, 2), Some((2, Some(12))));
         assert_eq!(line(3, 4), Some((1, None)));
         assert_eq!(line(9, 4), Some((1, Some(13))), "of an earlier cell's task");

@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use crate::cell_source;
 use crate::child::Event;
 use crate::hints;
 use crate::history::History;
@@ -230,6 +231,7 @@ impl Relay {
         let mut text = format!("a task panicked{place}: {message}\n");
         if let Some(line) = line {
             text.push_str(&format!("  {}\n", self.history.place(cell, None, line)));
+            cell_source::forget_all();
         }
         if let Some(hint) = hints::for_panic(message) {
             text.push_str(&format!("hint: {hint}\n"));

@@ -189,20 +189,8 @@ impl Search<'_> {
     /// A variable that the kernel's own code uses once more was moved away.
     fn moved(&mut self, name: &str) {
         match self.plan.way(name) {
-            Some(Way::Local {
-                reason,
-                dropped: true,
-            }) => {
-                let reason = *reason;
-                self.plan.set(
-                    name,
-                    Way::Local {
-                        reason,
-                        dropped: false,
-                    },
-                );
-            }
-            Some(Way::Bound { .. }) => {
+            // There is nothing left to be kept, or to be said.
+            Some(Way::Local { dropped: true, .. } | Way::Bound { .. }) => {
                 self.plan.set(
                     name,
                     Way::Local {
