@@ -1,4 +1,4 @@
-//! Makes the program's own `write` and `writev` visible to the libraries that it loads, sees to it
+//! Makes the program's own `write`, `read` and so on visible to the libraries that it loads, sees to it
 //! that the runtime crate's source, which the program carries, is the present one, and notes the
 //! version of Rust.
 
@@ -7,7 +7,7 @@ fn main() {
     println!("cargo::rerun-if-changed=runtime");
     // See `cell_process.rs`: the standard library that the cells share must find these here before
     // it finds libc's.
-    for symbol in ["write", "writev"] {
+    for symbol in ["write", "writev", "read", "isatty"] {
         println!("cargo::rustc-link-arg-bins=-Wl,--export-dynamic-symbol={symbol}");
     }
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());

@@ -7,8 +7,20 @@ use crate::cell_source;
 use crate::diagnostics;
 use crate::error::CellError;
 use crate::items::Items;
+use crate::options;
 use crate::prebuilt::{Prebuilt, Toolchain};
-use crate::running::Running;
+use crate::relay::Limits;
+use crate::rewrite::Drain;
+use crate::run::Wires;
+
+/// What can be said to `:output`.
+const OUTPUT: &str =
+    "say `:output`, `:output rate BYTES` (a second; 0: unlimited) or `:output backlog BYTES`";
+
+/// What `:help` says of this kernel's own commands.
+const HELP: &str = "\
+:drain [seconds]   The cell ends when the tasks that have been spawned so far have ended
+:output [rate BYTES] [backlog BYTES]   Shows or changes how much output goes to the front end";
 
 /// How values and errors are shown, as `:fmt`, `:types` and `:efmt` say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,8 +55,10 @@ pub struct Session<'a> {
     pub formats: &'a mut Formats,
     /// The session's items.
     pub items: &'a mut Items,
-    /// The cell process.
-    pub running: &'a Running,
+    /// To the cell process and to the relay.
+    pub wires: &'a Wires,
+    /// For what the cell waits at its end.
+    pub drain: Option<Drain>,
 }
 
 impl Session<'_> {
@@ -89,7 +103,7 @@ impl Session<'_> {
                 self.evaluate(&format!(":clear\n{commands}"))
             }
             ":restart" => {
-                self.running.kill();
+                self.wires.running.kill();
                 // evcxr notices that, forgets the variables, and starts a new process.
                 self.evaluate("();")
             }
@@ -102,10 +116,27 @@ impl Session<'_> {
                 Ok(EvalOutputs::new())
             }
             // What was written for it mostly works with the present one, and two do not work together.
-            ":dep" => Ok(EvalOutputs::text_html(
-                "every cell has tokio 1 already; this line was left out".to_owned(),
-                "every cell has tokio 1 already; this line was left out".to_owned(),
+            ":dep" => Ok(said(
+                "every cell has tokio 1 already; this line was left out",
             )),
+            ":drain" => {
+                let seconds = match argument {
+                    "" => Ok(None),
+                    seconds => options::seconds(seconds).map(Some),
+                };
+                let seconds = seconds.map_err(|why| refused(command, &why))?;
+                self.drain = Some(Drain {
+                    of_cell: false,
+                    seconds,
+                });
+                Ok(EvalOutputs::new())
+            }
+            ":output" => self.output(command, argument),
+            ":help" => {
+                let mut outputs = self.evaluate(command)?;
+                outputs.merge(said(HELP));
+                Ok(outputs)
+            }
             ":allow_static_linking" if argument != "1" => Err(refused(
                 command,
                 "every cell is linked dynamically to the one runtime already, and so are its dependencies; there is nothing to be changed",
@@ -142,6 +173,29 @@ impl Session<'_> {
             }
             _ => self.evaluate(command),
         }
+    }
+
+    /// Changes how output is limited, and tells how it is.
+    fn output(&self, command: &str, argument: &str) -> Result<EvalOutputs, CellError> {
+        let mut limits = Limits::default();
+        let mut words = argument.split_whitespace();
+        while let Some(word) = words.next() {
+            let limit = match word {
+                "rate" => &mut limits.rate,
+                "backlog" => &mut limits.backlog,
+                _ => return Err(refused(command, OUTPUT)),
+            };
+            let number = words.next().and_then(|number| number.parse().ok());
+            *limit = Some(number.ok_or_else(|| refused(command, OUTPUT))?);
+        }
+        let limits = self.wires.limit(limits);
+        let rate = limits.rate.map_or("unlimited".to_owned(), |rate| {
+            format!("{rate} bytes a second")
+        });
+        let backlog = limits.backlog.unwrap_or_default();
+        Ok(said(&format!(
+            "rate: {rate}\nbacklog: {backlog} bytes of each cell wait for the front end"
+        )))
     }
 
     fn toolchain(&mut self, command: &str, name: &str) -> Result<EvalOutputs, CellError> {
@@ -196,6 +250,10 @@ fn is_old_tokio(command: &str) -> bool {
             .trim_start_matches(['=', '^', '~', ' '])
             .starts_with("0.")
     })
+}
+
+fn said(text: &str) -> EvalOutputs {
+    EvalOutputs::text_html(text.to_owned(), format!("<pre>{text}</pre>"))
 }
 
 fn word(command: &str) -> &str {

@@ -44,7 +44,7 @@ pub enum CellError {
         variables: Variables,
     },
     /// The stop button ended it at an await point, or before it began.
-    #[error("stopped at an await point; variables, tasks and queues are kept")]
+    #[error("stopped; variables, tasks and queues are kept")]
     Interrupted {
         /// What became of the cell's own variables.
         variables: Variables,

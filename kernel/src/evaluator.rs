@@ -53,7 +53,13 @@ pub fn open(
 ) -> Result<(CommandContext, EvalContextOutputs), evcxr::Error> {
     let mut command = Command::new(prebuilt.cell_process());
     // A group of its own, to be ended together with what the cells start in it.
+    // The notebook shows colours, but nobody can turn pages in it.
+    let terminal = std::env::var("TERM").unwrap_or_default();
+    if ["", "dumb"].contains(&&*terminal) {
+        command.env("TERM", "xterm-256color");
+    }
     command
+        .envs([("PAGER", "cat"), ("GIT_PAGER", "cat")])
         .env(SOCKET_VAR, socket)
         .env_remove(STD_SOURCE)
         .process_group(0);

@@ -98,6 +98,11 @@ impl ItemChanges {
 }
 
 impl Items {
+    /// Whether something has this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.known.contains_key(name)
+    }
+
     /// Looks through the items of a cell.
     pub fn changes(&self, cell: &CellSource, id: CellId) -> ItemChanges {
         let mut look = Look {

@@ -5,6 +5,8 @@
 //! arguments, the kernel and the user's commands.
 
 mod ask;
+#[path = "../runtime/src/blocks.rs"]
+mod blocks;
 mod bracket;
 mod carried;
 mod cell_crates;
@@ -17,6 +19,7 @@ mod control;
 mod conversion;
 mod dependency_dylib;
 mod diagnostics;
+mod display_calls;
 mod error;
 mod evaluator;
 mod files;
@@ -35,7 +38,9 @@ mod linker;
 mod local_statics;
 mod macros;
 mod moves;
+mod options;
 mod output;
+mod pace;
 mod prebuilt;
 mod prepare;
 mod receive;
@@ -85,6 +90,8 @@ enum Command {
     Run {
         /// The file in which Jupyter describes the sockets.
         connection_file: PathBuf,
+        #[command(flatten)]
+        options: options::Options,
     },
 }
 
@@ -102,7 +109,10 @@ fn main() -> ExitCode {
         Command::Install(target) => install::install(&target),
         Command::Uninstall(target) => install::uninstall(&target),
         Command::Prepare => prepare::prepare().map(|_| ()),
-        Command::Run { connection_file } => server::run(&connection_file),
+        Command::Run {
+            connection_file,
+            options,
+        } => server::run(&connection_file, &options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,17 +1,19 @@
 //! From what the cell process wrote for a cell to what is shown below it. Pure: bytes in, whole
 //! characters and displays out, in the order in which they came.
 //!
-//! Many crates show values by printing blocks `EVCXR_BEGIN_CONTENT <mime type>` … `EVCXR_END_CONTENT`
-//! (<https://github.com/evcxr/evcxr/blob/main/evcxr_jupyter/README.md#custom-output>). Blocks that
-//! follow each other with different types are representations of one value.
+//! It holds what a front end has no room for yet. Of text that nobody waits with, only so much: the
+//! rest is left out, and the place says how much it was.
 
+use std::collections::VecDeque;
+
+use crate::blocks::{Blocks, Part};
 use crate::wire::{Bundle, Stream};
-
-const BEGIN: &str = "EVCXR_BEGIN_CONTENT ";
-const END: &str = "EVCXR_END_CONTENT";
 
 /// With more pieces than this waiting, the two streams are only kept in order each by itself.
 const MAX_PIECES: usize = 16;
+
+/// What a value counts for beyond its size: front ends count messages, too.
+const OF_VALUE: usize = 4 << 10;
 
 /// Something to be shown below a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +39,25 @@ pub enum Output {
         /// The value.
         bundle: Bundle,
     },
+    /// What stands there is taken away.
+    Clear {
+        /// Whether only when something else is shown.
+        wait: bool,
+    },
+}
+
+impl Output {
+    /// How many bytes it counts for.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Output::Text { text, .. } => text.len(),
+            Output::Display { bundle, .. } | Output::Result { bundle } => {
+                let contents = bundle.iter().map(|(_, content)| content.len());
+                contents.sum::<usize>() + OF_VALUE
+            }
+            Output::Clear { .. } => OF_VALUE,
+        }
+    }
 }
 
 /// What one cell has written and what of it waits to be shown.
@@ -44,176 +65,220 @@ pub enum Output {
 pub struct CellOutput {
     stdout: Utf8,
     stderr: Utf8,
-    /// Text of standard output that may be part of a block.
-    held: String,
-    /// The MIME type of the block that has begun.
-    block: Option<String>,
-    /// Representations of a value whose last block may still come.
-    bundle: Bundle,
-    /// Whether blocks are the cell's result.
-    is_result: bool,
-    pieces: Vec<Output>,
+    blocks: Blocks,
+    pieces: VecDeque<Output>,
     bytes_waiting: usize,
+    left_out: LeftOut,
+}
+
+/// What was left out.
+#[derive(Debug, Default)]
+struct LeftOut {
+    lines: usize,
+    values: usize,
+    bytes: usize,
 }
 
 impl CellOutput {
     /// Takes bytes that were written to a stream.
     pub fn write(&mut self, stream: Stream, bytes: &[u8]) {
-        self.bytes_waiting += bytes.len();
+        self.say_what_is_left_out();
         match stream {
             Stream::Stdout => {
                 let text = self.stdout.decode(bytes);
-                self.held.push_str(&text);
-                while self.step() {}
+                self.with_blocks(|blocks, parts| blocks.write(&text, parts));
             }
             Stream::Stderr => {
                 let text = self.stderr.decode(bytes);
-                self.push_text(Stream::Stderr, text);
+                self.push_stderr(text);
             }
         }
     }
 
-    /// Takes a value that is shown.
+    /// Takes a value that is shown. Of several updates that wait, only the last is of interest.
     pub fn show(&mut self, output: Output) {
-        self.close_bundle();
-        self.pieces.push(output);
+        self.say_what_is_left_out();
+        self.with_blocks(Blocks::close);
+        if let Output::Display {
+            id, update: true, ..
+        } = &output
+        {
+            let is_older = |piece: &Output| matches!(piece, Output::Display { id: known, update: true, .. } if known == id);
+            if let Some(index) = self.pieces.iter().position(is_older) {
+                self.remove(index);
+            }
+        }
+        self.push(output);
     }
 
-    /// The value of the last expression begins, or has ended, to show itself by printing.
-    pub fn set_result(&mut self, is_result: bool) {
-        self.close_bundle();
-        self.is_result = is_result;
+    /// Takes back what waits, and has what stands there taken away.
+    pub fn clear(&mut self, wait: bool) {
+        self.with_blocks(Blocks::finish);
+        self.pieces
+            .retain(|piece| matches!(piece, Output::Result { .. }));
+        self.left_out = LeftOut::default();
+        self.bytes_waiting = self.pieces.iter().map(Output::bytes).sum();
+        self.push(Output::Clear { wait });
     }
 
-    /// How many bytes have come since the last [`take`](CellOutput::take).
+    /// Leaves out bytes that were written.
+    pub fn leave_out(&mut self, bytes: &[u8]) {
+        self.left_out.lines += bytes.iter().filter(|byte| **byte == b'\n').count();
+        self.left_out.bytes += bytes.len();
+    }
+
+    /// Leaves out a value that is shown.
+    pub fn leave_out_value(&mut self, bundle: &Bundle) {
+        self.left_out.values += 1;
+        self.left_out.bytes += bundle
+            .iter()
+            .map(|(_, content)| content.len())
+            .sum::<usize>();
+    }
+
+    /// Leaves out all text that waits.
+    pub fn leave_out_waiting(&mut self) {
+        let pieces = std::mem::take(&mut self.pieces);
+        self.bytes_waiting = 0;
+        for piece in pieces {
+            match piece {
+                Output::Text { text, .. } => self.leave_out(text.as_bytes()),
+                other => self.push(other),
+            }
+        }
+    }
+
+    /// How many bytes wait to be shown.
     pub fn bytes_waiting(&self) -> usize {
         self.bytes_waiting
     }
 
-    /// What can be shown now. At the cell's end that is everything, an unfinished block as text.
-    pub fn take(&mut self, at_end: bool) -> Vec<Output> {
-        if at_end {
-            if let Some(mime_type) = self.block.take() {
-                let text = format!("{BEGIN}{mime_type}\n");
-                self.push_text(Stream::Stdout, text);
-            }
-            let rest = std::mem::take(&mut self.held) + &self.stdout.rest();
-            self.push_text(Stream::Stdout, rest);
-            let rest = self.stderr.rest();
-            self.push_text(Stream::Stderr, rest);
-        } else if self.block.is_none() && !self.held.starts_with(BEGIN) {
-            // A line that begins like a block must not wait for its end to be seen.
-            let held = std::mem::take(&mut self.held);
-            self.push_text(Stream::Stdout, held);
-        }
-        if at_end || !self.is_result {
-            // A value may show itself in several representations, which are one result.
-            self.close_bundle();
-        }
-        self.bytes_waiting = 0;
-        std::mem::take(&mut self.pieces)
+    /// Whether nothing waits to be shown.
+    pub fn is_empty(&self) -> bool {
+        self.pieces.is_empty() && self.left_out.bytes == 0
     }
 
-    /// Takes one thing out of the held text; returns whether there may be more.
-    fn step(&mut self) -> bool {
-        if let Some(mime_type) = &self.block {
-            let Some((content, rest)) = end_of_block(&self.held) else {
-                return false;
-            };
-            let representation = (mime_type.clone(), content.to_owned());
-            let rest = rest.to_owned();
-            if self
-                .bundle
-                .iter()
-                .any(|(known, _)| *known == representation.0)
-            {
-                self.close_bundle();
-            }
-            self.bundle.push(representation);
-            self.block = None;
-            self.held = rest;
-            return true;
+    /// Makes ready to be shown what may have been the beginning of something else. At the cell's end
+    /// that is everything, an unfinished block as text.
+    pub fn settle(&mut self, at_end: bool) {
+        if at_end {
+            let rest = self.stdout.rest();
+            self.with_blocks(|blocks, parts| {
+                blocks.write(&rest, parts);
+                blocks.finish(parts);
+            });
+            let rest = self.stderr.rest();
+            self.push_stderr(rest);
+        } else {
+            self.with_blocks(|blocks, parts| {
+                blocks.release(parts);
+                blocks.close(parts);
+            });
         }
-        let Some(start) = self.held.find(BEGIN) else {
-            let keep = longest_beginning(&self.held, BEGIN);
-            let text: String = self.held.drain(..self.held.len() - keep).collect();
-            self.push_text(Stream::Stdout, text);
-            return false;
+    }
+
+    /// Takes the next thing to be shown; of text, no more than so many bytes.
+    pub fn next(&mut self, most: usize) -> Option<Output> {
+        let Some(front) = self.pieces.front_mut() else {
+            self.say_what_is_left_out();
+            return self.take_front();
         };
-        let text: String = self.held.drain(..start).collect();
-        self.push_text(Stream::Stdout, text);
-        let Some((line, rest)) = self.held.split_once('\n') else {
-            return false;
-        };
-        self.block = Some(line[BEGIN.len()..].trim().to_owned());
-        self.held = rest.to_owned();
-        true
+        if let Output::Text { stream, text } = front
+            && text.len() > most
+        {
+            let rest = text.split_off(text.floor_char_boundary(most.max(4)));
+            let text = std::mem::replace(text, rest);
+            self.bytes_waiting -= text.len();
+            let stream = *stream;
+            return Some(Output::Text { stream, text });
+        }
+        self.take_front()
+    }
+
+    fn take_front(&mut self) -> Option<Output> {
+        let front = self.pieces.pop_front()?;
+        self.bytes_waiting -= front.bytes();
+        Some(front)
+    }
+
+    fn say_what_is_left_out(&mut self) {
+        if self.left_out.bytes > 0 {
+            let note = std::mem::take(&mut self.left_out).note();
+            self.push_text(Stream::Stderr, note);
+        }
+    }
+
+    fn push(&mut self, piece: Output) {
+        self.bytes_waiting += piece.bytes();
+        self.pieces.push_back(piece);
+    }
+
+    fn remove(&mut self, index: usize) {
+        if let Some(piece) = self.pieces.remove(index) {
+            self.bytes_waiting -= piece.bytes();
+        }
+    }
+
+    fn with_blocks(&mut self, change: impl FnOnce(&mut Blocks, &mut Vec<Part>)) {
+        let mut parts = Vec::new();
+        change(&mut self.blocks, &mut parts);
+        for part in parts {
+            match part {
+                Part::Text(text) => self.push_text(Stream::Stdout, text),
+                Part::Value(bundle) => {
+                    let (id, update) = (None, false);
+                    self.push(Output::Display { bundle, id, update });
+                }
+            }
+        }
+    }
+
+    fn push_stderr(&mut self, text: String) {
+        if !text.is_empty() {
+            self.with_blocks(Blocks::close);
+            self.push_text(Stream::Stderr, text);
+        }
     }
 
     fn push_text(&mut self, stream: Stream, text: String) {
-        if text.is_empty() {
-            return;
-        }
-        self.close_bundle();
+        self.bytes_waiting += text.len();
         let crowded = self.pieces.len() >= MAX_PIECES;
         let candidates = if crowded { self.pieces.len() } else { 1 };
-        let same_stream =
-            self.pieces
-                .iter_mut()
-                .rev()
-                .take(candidates)
-                .find_map(|piece| match piece {
-                    Output::Text {
-                        stream: of_piece,
-                        text,
-                    } if *of_piece == stream => Some(text),
-                    _ => None,
-                });
+        let mut newest = self.pieces.iter_mut().rev().take(candidates);
+        // Not beyond a value: what stands in front of it stays there.
+        let same_stream = newest
+            .by_ref()
+            .take_while(|piece| matches!(piece, Output::Text { .. }))
+            .find_map(|piece| match piece {
+                Output::Text { stream: of, text } if *of == stream => Some(text),
+                _ => None,
+            });
         match same_stream {
             Some(last) => last.push_str(&text),
-            None => self.pieces.push(Output::Text { stream, text }),
+            None => self.pieces.push_back(Output::Text { stream, text }),
         }
     }
+}
 
-    fn close_bundle(&mut self) {
-        if self.bundle.is_empty() {
-            return;
-        }
-        let bundle = std::mem::take(&mut self.bundle);
-        self.pieces.push(if self.is_result {
-            Output::Result { bundle }
-        } else {
-            Output::Display {
-                bundle,
-                id: None,
-                update: false,
+impl LeftOut {
+    /// Says so, in a line of its own.
+    fn note(&self) -> String {
+        let mut what = Vec::new();
+        for (number, name) in [(self.lines, "line"), (self.values, "value")] {
+            let plural = if number == 1 { "" } else { "s" };
+            if number > 0 {
+                what.push(format!("{number} {name}{plural}"));
             }
-        });
-    }
-}
-
-/// Splits off a block's content at the line that ends it.
-fn end_of_block(held: &str) -> Option<(&str, &str)> {
-    let mut start = 0;
-    for line in held.split_inclusive('\n') {
-        if line.strip_suffix('\n')? == END {
-            let content = &held[..start];
-            return Some((
-                content.strip_suffix('\n').unwrap_or(content),
-                &held[start + line.len()..],
-            ));
         }
-        start += line.len();
+        if what.is_empty() {
+            what.push("text".to_owned());
+        }
+        format!(
+            "\n… {} left out ({} bytes): the front end could not follow; see `:output` …\n",
+            what.join(" and "),
+            self.bytes
+        )
     }
-    None
-}
-
-/// The length of the longest end of `text` with which `word` begins.
-fn longest_beginning(text: &str, word: &str) -> usize {
-    (1..word.len().min(text.len() + 1))
-        .rev()
-        .find(|length| text.ends_with(&word[..*length]))
-        .unwrap_or(0)
 }
 
 /// Bytes to characters, where a character may be split between two writes.
@@ -281,12 +346,17 @@ mod tests {
         representations.iter().map(owned).collect()
     }
 
+    fn take(cell: &mut CellOutput, at_end: bool) -> Vec<Output> {
+        cell.settle(at_end);
+        std::iter::from_fn(|| cell.next(usize::MAX)).collect()
+    }
+
     fn written(parts: &[&str]) -> Vec<Output> {
         let mut cell = CellOutput::default();
         parts
             .iter()
             .for_each(|part| cell.write(Stream::Stdout, part.as_bytes()));
-        cell.take(true)
+        take(&mut cell, true)
     }
 
     const PLOT: &str = "EVCXR_BEGIN_CONTENT text/html\n<b>\nhi</b>\nEVCXR_END_CONTENT\n";
@@ -295,19 +365,19 @@ mod tests {
     fn a_partial_line_does_not_wait() {
         let mut cell = CellOutput::default();
         cell.write(Stream::Stdout, b"50 %");
-        assert_eq!(cell.take(false), [stdout("50 %")]);
+        assert_eq!(take(&mut cell, false), [stdout("50 %")]);
     }
 
     #[test]
     fn a_split_character_waits_for_its_end_and_an_invalid_one_is_replaced() {
         let mut cell = CellOutput::default();
         cell.write(Stream::Stdout, &"é€".as_bytes()[..3]);
-        assert_eq!(cell.take(false), [stdout("é")]);
+        assert_eq!(take(&mut cell, false), [stdout("é")]);
         cell.write(Stream::Stdout, &"é€".as_bytes()[3..]);
         cell.write(Stream::Stdout, b"\xff!");
-        assert_eq!(cell.take(false), [stdout("€\u{fffd}!")]);
+        assert_eq!(take(&mut cell, false), [stdout("€\u{fffd}!")]);
         cell.write(Stream::Stdout, b"\xe2");
-        assert_eq!(cell.take(true), [stdout("\u{fffd}")]);
+        assert_eq!(take(&mut cell, true), [stdout("\u{fffd}")]);
     }
 
     #[test]
@@ -349,21 +419,71 @@ mod tests {
     }
 
     #[test]
-    fn the_last_expression_may_show_itself() {
+    fn long_text_is_taken_in_parts_of_whole_characters() {
         let mut cell = CellOutput::default();
-        cell.set_result(true);
-        cell.write(Stream::Stdout, PLOT.as_bytes());
-        cell.set_result(false);
-        cell.write(Stream::Stdout, PLOT.as_bytes());
-        let outputs = cell.take(false);
-        let bundle = bundle(&[("text/html", "<b>\nhi</b>")]);
-        assert_eq!(
-            outputs,
-            [
-                Output::Result { bundle },
-                display(&[("text/html", "<b>\nhi</b>")])
-            ]
+        cell.write(Stream::Stdout, "é".repeat(5).as_bytes());
+        assert_eq!(cell.next(5), Some(stdout("éé")));
+        assert_eq!(cell.bytes_waiting(), 6);
+        assert_eq!(cell.next(6), Some(stdout("ééé")));
+        assert_eq!((cell.next(6), cell.bytes_waiting()), (None, 0));
+    }
+
+    #[test]
+    fn what_is_left_out_is_said_where_it_was() {
+        let mut cell = CellOutput::default();
+        cell.write(Stream::Stdout, b"a\n");
+        cell.leave_out(b"b\nc\n");
+        cell.leave_out_value(&bundle(&[("text/plain", "12")]));
+        cell.write(Stream::Stdout, b"d\n");
+        let outputs = take(&mut cell, false);
+        let [first, Output::Text { text, .. }, last] = &outputs[..] else {
+            panic!("{outputs:?}")
+        };
+        assert_eq!((first, last), (&stdout("a\n"), &stdout("d\n")));
+        assert!(
+            text.contains("2 lines and 1 value left out (6 bytes)"),
+            "{text}"
         );
+        // Also where nothing follows.
+        cell.leave_out(b"e\n");
+        assert!(!cell.is_empty());
+        assert_eq!(take(&mut cell, false).len(), 1);
+        assert!(cell.is_empty());
+    }
+
+    #[test]
+    fn of_the_updates_that_wait_only_the_last_is_shown() {
+        let named = |id: &str, text: &str, update| Output::Display {
+            bundle: bundle(&[("text/plain", text)]),
+            id: Some(id.to_owned()),
+            update,
+        };
+        let mut cell = CellOutput::default();
+        for output in [
+            named("a", "0", false),
+            named("a", "1", true),
+            named("b", "1", true),
+            named("a", "2", true),
+        ] {
+            cell.show(output);
+        }
+        let expected = [
+            named("a", "0", false),
+            named("b", "1", true),
+            named("a", "2", true),
+        ];
+        assert_eq!(take(&mut cell, false), expected);
+    }
+
+    #[test]
+    fn what_was_printed_before_a_clear_is_not_shown() {
+        let mut cell = CellOutput::default();
+        cell.write(Stream::Stdout, b"old\n");
+        cell.clear(true);
+        cell.write(Stream::Stdout, b"new\n");
+        let expected = [Output::Clear { wait: true }, stdout("new\n")];
+        assert_eq!(take(&mut cell, false), expected);
+        assert_eq!(cell.bytes_waiting(), 0);
     }
 
     #[test]
@@ -373,7 +493,7 @@ mod tests {
             cell.write(Stream::Stdout, b"o");
             cell.write(Stream::Stderr, b"e");
         }
-        let outputs = cell.take(false);
+        let outputs = take(&mut cell, false);
         assert_eq!(outputs.len(), MAX_PIECES);
         assert_eq!(outputs[0], stdout("o"));
         let text: String = outputs

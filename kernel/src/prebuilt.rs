@@ -96,7 +96,7 @@ impl Prebuilt {
         let manifest = manifest.to_str().context("its path is not UTF-8")?;
         Ok(format!(
             ":dep tokio = {}\n:dep morceaux = {{ path = {manifest:?} }}\n\
-             use morceaux::prelude::*;\nuse morceaux::print;",
+             use morceaux::prelude::*;\nuse morceaux::{{print, println}};",
             cell_crates::tokio_dependency()?
         ))
     }

@@ -3,33 +3,59 @@
 //! One task does this, so what was reported first is shown first, and a cell's end is known after
 //! all that it has written has gone out. A line is sent at once when its cell has been quiet; other
 //! text is collected for a moment: front ends drop messages that come by the thousand.
+//!
+//! Where a front end does not follow, output waits here, and the cell process is told later that
+//! there is room again: that slows down who waits for it. Nobody else is slowed down, so beyond
+//! [`Limits::backlog`] their text is left out, which is said in its place.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use jupyter_protocol::{
-    DisplayData, ExecuteResult, ExecutionCount, JupyterMessage, JupyterMessageContent, Media,
-    Stdio, StreamContent, Transient, UpdateDisplayData,
+    ClearOutput, DisplayData, ExecuteResult, ExecutionCount, JupyterMessage, JupyterMessageContent,
+    Media, Stdio, StreamContent, Transient, UpdateDisplayData,
 };
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::cell_source;
-use crate::child::Event;
+use crate::child::{Event, Orders};
 use crate::hints;
 use crate::history::History;
 use crate::iopub::IoPub;
 use crate::output::{CellOutput, Output};
+use crate::pace::{self, Pace};
 use crate::running::Running;
-use crate::wire::{Bundle, CellId, Line, NO_CELL, Outcome, Report, Stream};
+use crate::stdin::Questions;
+use crate::wire::{Bundle, CellId, Line, NO_CELL, Order, Outcome, Report, Stream};
 
 /// How long text is collected before it is sent.
 const COLLECT: Duration = Duration::from_millis(20);
 
 /// Text beyond this many bytes is sent without waiting.
-const MAX_COLLECTED_BYTES: usize = 256 << 10;
+const MAX_COLLECTED_BYTES: usize = 128 << 10;
+
+/// The longest text of one message, in bytes. Cells take turns with messages.
+const MAX_MESSAGE_BYTES: usize = 64 << 10;
+
+/// How long iopub may be full before what waits is left out: a subscriber that takes nothing must
+/// not stop the others.
+const STALLED: Duration = Duration::from_secs(5);
+
+/// How much output may wait for the front ends, and how fast it goes there.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// Bytes a second; 0 is without limit. Else what the front end takes, as far as is known.
+    pub rate: Option<usize>,
+    /// How many bytes of each cell wait before text is left out that nobody waits with.
+    pub backlog: Option<usize>,
+}
+
+/// The default of [`Limits::backlog`].
+const BACKLOG: usize = 2 << 20;
 
 /// What became of a cell in the cell process.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,6 +89,20 @@ pub enum Instruction {
         /// Where its end is told.
         end_tx: mpsc::UnboundedSender<End>,
     },
+    /// Output is limited otherwise from now on. What is not given stays as it is.
+    Limit {
+        /// The limits.
+        limits: Limits,
+        /// Told what they are then.
+        limits_tx: oneshot::Sender<Limits>,
+    },
+    /// A client has come, or has gone: its page was closed or loaded anew, say.
+    Client {
+        /// Its identity.
+        client: Bytes,
+        /// Whether it is there.
+        is_there: bool,
+    },
     /// The kernel has something to show under a cell.
     Show {
         /// The cell.
@@ -81,6 +121,12 @@ struct Cell {
     end_tx: mpsc::UnboundedSender<End>,
     output: CellOutput,
     last_sent: Option<Instant>,
+    /// How much of its output is waited with, and has not gone out.
+    charged: u64,
+    /// To be told when all of its output has gone out.
+    end: Option<End>,
+    /// The same, of what the kernel has shown.
+    sent_txs: Vec<oneshot::Sender<()>>,
 }
 
 /// See the module's documentation.
@@ -88,26 +134,62 @@ pub struct Relay {
     iopub: IoPub,
     running: Arc<Running>,
     history: History,
+    orders: Orders,
+    questions: Questions,
+    pace: Pace,
+    backlog: usize,
     /// Every cell of the session: a task may print for as long as the session lives.
     cells: HashMap<CellId, Cell>,
     last: CellId,
-    /// The cells whose text is being collected.
+    /// The clients that have gone.
+    gone: HashSet<Bytes>,
+    /// Values that were first shown to a client that has gone, and are shown again.
+    shown_again: HashSet<(CellId, String)>,
+    /// The cells whose output is being collected, or waits.
     collecting: BTreeSet<CellId>,
     /// When it is sent.
     due: Option<Instant>,
+    /// How many bytes of what the present cell process was charged have gone out.
+    passed_on: u64,
+    /// Since when iopub has been full, and how full.
+    full: Option<(Instant, usize)>,
+}
+
+/// What a relay needs of the kernel.
+pub struct Parts {
+    /// Where output goes.
+    pub iopub: IoPub,
+    /// What is told when a cell has started.
+    pub running: Arc<Running>,
+    /// Where places in cells are known.
+    pub history: History,
+    /// To the cell process.
+    pub orders: Orders,
+    /// Who asks the user.
+    pub questions: Questions,
+    /// How much output goes.
+    pub limits: Limits,
 }
 
 impl Relay {
     /// A relay that has not started.
-    pub fn new(iopub: IoPub, running: Arc<Running>, history: History) -> Relay {
+    pub fn new(parts: Parts) -> Relay {
         Relay {
-            iopub,
-            running,
-            history,
+            iopub: parts.iopub,
+            running: parts.running,
+            history: parts.history,
+            orders: parts.orders,
+            questions: parts.questions,
+            pace: Pace::new(parts.limits.rate),
+            backlog: parts.limits.backlog.unwrap_or(BACKLOG),
             cells: HashMap::new(),
             last: NO_CELL,
+            gone: HashSet::new(),
+            shown_again: HashSet::new(),
             collecting: BTreeSet::new(),
             due: None,
+            passed_on: 0,
+            full: None,
         }
     }
 
@@ -157,17 +239,40 @@ impl Relay {
                     end_tx,
                     output: CellOutput::default(),
                     last_sent: None,
+                    charged: 0,
+                    end: None,
+                    sent_txs: Vec::new(),
                 };
                 self.cells.insert(cell, state);
+            }
+            Instruction::Limit { limits, limits_tx } => {
+                if limits.rate.is_some() {
+                    self.pace = Pace::new(limits.rate);
+                }
+                self.backlog = limits.backlog.unwrap_or(self.backlog);
+                // Nobody waits any more where the kernel ends.
+                let _ = limits_tx.send(Limits {
+                    rate: self.pace.rate(),
+                    backlog: Some(self.backlog),
+                });
+            }
+            Instruction::Client { client, is_there } => {
+                if is_there {
+                    self.gone.remove(&client);
+                } else {
+                    self.gone.insert(client);
+                }
             }
             Instruction::Show {
                 cell,
                 output,
                 sent_tx,
             } => {
-                self.show(cell, output).await;
-                // Nobody waits any more where the kernel ends.
-                let _ = sent_tx.send(());
+                if let Some(state) = self.cells.get_mut(&cell) {
+                    state.output.show(output);
+                    state.sent_txs.push(sent_tx);
+                    self.send(cell).await;
+                }
             }
         }
     }
@@ -185,38 +290,108 @@ impl Relay {
                 line,
             } => {
                 let text = self.of_panic(cell, &message, place, line);
-                self.text(cell, Stream::Stderr, text.as_bytes()).await;
+                self.text(cell, Stream::Stderr, 0, text.as_bytes()).await;
             }
             Report::Text {
                 cell,
                 stream,
+                charge,
                 bytes,
-            } => self.text(cell, stream, &bytes).await,
+            } => self.text(cell, stream, charge, &bytes).await,
             Report::Display {
                 cell,
                 bundle,
                 id,
                 update,
+                charge,
             } => {
-                let id = Some(id);
-                self.show(cell, Output::Display { bundle, id, update })
-                    .await;
+                let of_cell = cell;
+                let cell = self.place(cell);
+                let Some(state) = self.cells.get_mut(&cell) else {
+                    return;
+                };
+                // The client that has come since does not know what is replaced.
+                let moved = cell != of_cell && of_cell != NO_CELL;
+                let update = update && !(moved && self.shown_again.insert((cell, id.clone())));
+                state.charged += charge;
+                if charge == 0 && !update && state.output.bytes_waiting() > self.backlog {
+                    state.output.leave_out_value(&bundle);
+                } else {
+                    let id = Some(id);
+                    state.output.show(Output::Display { bundle, id, update });
+                }
+                self.send_or_collect(cell, true).await;
             }
-            Report::Result { cell, bundle } => self.show(cell, Output::Result { bundle }).await,
-            Report::ResultTextBegin { cell } => self.set_result(cell, true),
-            Report::ResultTextEnd { cell } => self.set_result(cell, false),
+            Report::Result { cell, bundle } => {
+                let cell = self.place(cell);
+                if let Some(state) = self.cells.get_mut(&cell) {
+                    state.output.show(Output::Result { bundle });
+                    self.send_or_collect(cell, true).await;
+                }
+            }
+            Report::Clear { cell, wait } => {
+                let place = self.place(cell);
+                // Below another cell there is nothing of it to be taken away.
+                let is_own = place == cell || cell == NO_CELL;
+                if let Some(state) = self.cells.get_mut(&place).filter(|_| is_own) {
+                    state.output.clear(wait);
+                    self.send_or_collect(place, true).await;
+                }
+            }
+            Report::Ask {
+                cell,
+                question,
+                prompt,
+                password,
+            } => {
+                // Front ends show a question below the cell that runs, and only there.
+                let running = self.running.cell();
+                let asks_under = running.and_then(|running| self.cells.get(&running));
+                let parent = asks_under.map(|state| state.parent.clone());
+                tracing::debug!("cell {cell} asks, under {running:?}");
+                // What was printed before the prompt stands before it.
+                self.send_collected().await;
+                if let Err(why) = self.questions.ask(question, parent, prompt, password) {
+                    // Without a cell process nobody waits.
+                    let answer = Err(why);
+                    let _ = self.orders.send(Order::Answer { question, answer });
+                }
+            }
+            Report::Unask { question } => self.questions.unask(question),
             Report::Forgotten { cell } => self.tell(cell, End::Forgotten),
             Report::Ended {
                 cell,
                 outcome,
                 rescued,
             } => {
+                if let Some(state) = self.cells.get_mut(&cell) {
+                    state.end = Some(End::Ended { outcome, rescued });
+                    state.output.settle(true);
+                    self.collecting.insert(cell);
+                }
                 // What tasks of other cells have written until now was written before this end.
                 self.send_collected().await;
-                self.send(cell, true).await;
-                self.tell(cell, End::Ended { outcome, rescued });
             }
         }
+    }
+
+    /// Where the output of a cell goes: to the last one if it is nobody's, or if the page with its
+    /// own cell has gone and another one is there. Front ends drop what belongs to no cell that they
+    /// have run.
+    fn place(&self, cell: CellId) -> CellId {
+        let is_orphan = || self.is_orphan(cell) && !self.is_orphan(self.last);
+        if cell == NO_CELL || is_orphan() {
+            self.last
+        } else {
+            cell
+        }
+    }
+
+    /// Whether the client that has run a cell has gone.
+    fn is_orphan(&self, cell: CellId) -> bool {
+        let state = self.cells.get(&cell);
+        let client = state.and_then(|state| state.parent.zmq_identities.first());
+        client.is_some_and(|client| self.gone.contains(client))
     }
 
     /// What is said of a task that panicked.
@@ -239,36 +414,44 @@ impl Relay {
         text
     }
 
-    async fn text(&mut self, cell: CellId, stream: Stream, bytes: &[u8]) {
-        let cell = if cell == NO_CELL { self.last } else { cell };
+    async fn text(&mut self, cell: CellId, stream: Stream, charge: u64, bytes: &[u8]) {
+        let cell = self.place(cell);
         let Some(state) = self.cells.get_mut(&cell) else {
             // Only evcxr's own first cell prints before there is any cell.
             tracing::debug!("output of no cell: {}", String::from_utf8_lossy(bytes));
+            self.passed_on(charge);
             return;
         };
-        state.output.write(stream, bytes);
-        let quiet = state.last_sent.is_none_or(|last| last.elapsed() >= COLLECT);
-        // What does not end a line is often one piece of several: std writes `eprintln!("{a} {b}")` so.
-        let ends_line = bytes.last() == Some(&b'\n');
-        if quiet && ends_line || state.output.bytes_waiting() >= MAX_COLLECTED_BYTES {
-            self.send(cell, false).await;
+        state.charged += charge;
+        if charge == 0 && state.output.bytes_waiting() > self.backlog {
+            state.output.leave_out(bytes);
         } else {
-            self.collecting.insert(cell);
-            self.due.get_or_insert_with(|| Instant::now() + COLLECT);
+            state.output.write(stream, bytes);
+        }
+        // What does not end a line is often one piece of several: std writes `eprintln!("{a} {b}")` so.
+        self.send_or_collect(cell, bytes.last() == Some(&b'\n'))
+            .await;
+    }
+
+    /// Sends what waits for a cell if it is whole and the cell has been quiet, or if it is much.
+    async fn send_or_collect(&mut self, cell: CellId, is_whole: bool) {
+        let Some(state) = self.cells.get(&cell) else {
+            return;
+        };
+        let quiet = state.last_sent.is_none_or(|last| last.elapsed() >= COLLECT);
+        let is_much = state.output.bytes_waiting() >= MAX_COLLECTED_BYTES;
+        // Where it waits for a front end, looking again at every line would cost too much.
+        let waits = self.collecting.contains(&cell) && self.full.is_some();
+        if (quiet && is_whole || is_much) && !waits {
+            self.send(cell).await;
+        } else {
+            self.collect(cell);
         }
     }
 
-    async fn show(&mut self, cell: CellId, output: Output) {
-        if let Some(state) = self.cells.get_mut(&cell) {
-            state.output.show(output);
-            self.send(cell, false).await;
-        }
-    }
-
-    fn set_result(&mut self, cell: CellId, is_result: bool) {
-        if let Some(state) = self.cells.get_mut(&cell) {
-            state.output.set_result(is_result);
-        }
+    fn collect(&mut self, cell: CellId) {
+        self.collecting.insert(cell);
+        self.due.get_or_insert_with(|| Instant::now() + COLLECT);
     }
 
     fn tell(&self, cell: CellId, end: End) {
@@ -279,34 +462,153 @@ impl Relay {
     }
 
     async fn cell_process_gone(&mut self) {
+        self.questions.forget_all();
+        self.passed_on = 0;
         for cell in self.cells.keys().copied().collect::<Vec<_>>() {
-            self.send(cell, true).await;
-            self.tell(cell, End::Gone);
-        }
-    }
-
-    async fn send_collected(&mut self) {
-        self.due = None;
-        for cell in std::mem::take(&mut self.collecting) {
-            self.send(cell, false).await;
-        }
-    }
-
-    /// Sends what waits for a cell, which may be nothing.
-    async fn send(&mut self, cell: CellId, at_end: bool) {
-        let Some(state) = self.cells.get_mut(&cell) else {
-            return;
-        };
-        let outputs = state.output.take(at_end);
-        if !outputs.is_empty() {
-            state.last_sent = Some(Instant::now());
-        }
-        for output in outputs.into_iter().filter(|_| !state.silent) {
-            if let Some(content) = content(output, state.execution_count) {
-                self.iopub.send(content, &state.parent).await;
+            if let Some(state) = self.cells.get_mut(&cell) {
+                state.charged = 0;
+                state.output.settle(true);
+                state.end = Some(End::Gone);
+                self.collecting.insert(cell);
             }
         }
+        self.send_collected().await;
     }
+
+    /// Sends what has been collected, as far as there is room: the cells take turns, the one that
+    /// runs first.
+    async fn send_collected(&mut self) {
+        self.due = None;
+        let mut cells: Vec<CellId> = std::mem::take(&mut self.collecting).into_iter().collect();
+        cells.sort_by_key(|cell| *cell != self.last);
+        for cell in &cells {
+            if let Some(state) = self.cells.get_mut(cell) {
+                state.output.settle(state.end.is_some());
+            }
+        }
+        while !cells.is_empty() {
+            let mut left = Vec::new();
+            for cell in cells {
+                match self.send_one(cell).await {
+                    Sent::All => {}
+                    Sent::Part => left.push(cell),
+                    Sent::Nothing => self.collect(cell),
+                }
+            }
+            cells = left;
+        }
+    }
+
+    /// Sends what waits for a cell, which may be nothing, as far as there is room.
+    async fn send(&mut self, cell: CellId) {
+        if let Some(state) = self.cells.get_mut(&cell) {
+            state.output.settle(state.end.is_some());
+        }
+        loop {
+            match self.send_one(cell).await {
+                Sent::All => break,
+                Sent::Part => {}
+                Sent::Nothing => return self.collect(cell),
+            }
+        }
+        self.collecting.remove(&cell);
+    }
+
+    /// Sends one message of a cell's, and tells who waits when that was the last one.
+    async fn send_one(&mut self, cell: CellId) -> Sent {
+        let now = Instant::now();
+        let room = self.room(cell, now);
+        let Some(state) = self.cells.get_mut(&cell) else {
+            return Sent::All;
+        };
+        if !state.output.is_empty() {
+            if room == 0 {
+                return Sent::Nothing;
+            }
+            let Some(output) = state.output.next(room.min(MAX_MESSAGE_BYTES)) else {
+                return Sent::All;
+            };
+            state.last_sent = Some(now);
+            // What waits now may all have been charged, and nothing else.
+            let passed = state
+                .charged
+                .saturating_sub(state.output.bytes_waiting() as u64);
+            state.charged -= passed;
+            let bytes = match &output {
+                Output::Text { text, .. } => pace::bytes_of_text(text),
+                _ => 0,
+            };
+            let content = content(output, state.execution_count);
+            if let Some(content) = content.filter(|_| !state.silent) {
+                self.pace.sent(now.into_std(), bytes);
+                self.iopub.send(content, &state.parent).await;
+            }
+            self.passed_on(passed);
+        }
+        self.settled(cell)
+    }
+
+    /// Tells who waits, if nothing is left of a cell's output.
+    fn settled(&mut self, cell: CellId) -> Sent {
+        let Some(state) = self.cells.get_mut(&cell) else {
+            return Sent::All;
+        };
+        if !state.output.is_empty() {
+            return Sent::Part;
+        }
+        let charged = std::mem::take(&mut state.charged);
+        for sent_tx in state.sent_txs.drain(..) {
+            // Nobody waits any more where the kernel ends.
+            let _ = sent_tx.send(());
+        }
+        if let Some(end) = state.end.take() {
+            // Nobody listens for the late output of a cell that has been answered.
+            let _ = state.end_tx.send(end);
+        }
+        self.passed_on(charged);
+        Sent::All
+    }
+
+    /// How many bytes of text a cell may send now.
+    fn room(&mut self, cell: CellId, now: Instant) -> usize {
+        if !self.iopub.is_full() {
+            self.full = None;
+            return self.pace.room(now.into_std(), cell != self.last);
+        }
+        let on_the_way = self.iopub.on_the_way();
+        let (since, least) = *self.full.get_or_insert((now, on_the_way));
+        if on_the_way < least {
+            self.full = Some((now, on_the_way));
+        } else if now.duration_since(since) >= STALLED {
+            self.full = Some((now, on_the_way));
+            // The note of it, which is short, is sent all the same.
+            if let Some(state) = self.cells.get_mut(&cell) {
+                state.output.leave_out_waiting();
+            }
+            return MAX_MESSAGE_BYTES;
+        }
+        0
+    }
+
+    /// Tells the cell process that output has gone out with which it waits.
+    fn passed_on(&mut self, bytes: u64) {
+        if bytes > 0 {
+            self.passed_on += bytes;
+            let bytes = self.passed_on;
+            // Without a cell process nobody waits.
+            let _ = self.orders.send(Order::Room { bytes });
+        }
+    }
+}
+
+/// What became of the output of a cell.
+enum Sent {
+    /// All of it has gone out.
+    All,
+    /// There is more.
+    Part,
+    /// There is no room for it.
+    Nothing,
 }
 
 /// The message that shows an output; none where there is nothing to show.
@@ -340,6 +642,7 @@ fn content(output: Output, execution_count: ExecutionCount) -> Option<JupyterMes
                 .into()
             }
         }
+        Output::Clear { wait } => ClearOutput { wait }.into(),
         Output::Result { bundle } => {
             // Left out, it would be sent as `null`, which the protocol does not allow.
             let transient = Some(Transient::default());

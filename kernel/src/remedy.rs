@@ -350,6 +350,8 @@ mod tests {
             items: &ItemChanges::default(),
             plan: &plan,
             formats: &Formats::default(),
+            drain: None,
+            own_display: false,
             asked: &[],
         };
         let rewritten = rewrite(&cell, 1, wishes);

@@ -7,9 +7,11 @@
 //! - `?` ends the cell instead of returning from evcxr's function: `f()?` becomes
 //!   `morceaux::question_mark(f())`;
 //! - the last expression becomes a statement that shows its value;
+//! - `display(&x)` becomes a macro call, see `display_calls.rs`, in functions too;
+//! - waiting for tasks stands behind the last statement, where that is wished;
 //! - a guard in front of the first statement tells the runtime which cell it is in.
 //!
-//! What stands in functions, closures and async blocks of the user's own stays as it is.
+//! Apart from that, what stands in functions, closures and async blocks of the user's own stays as it is.
 
 use std::ops::Range;
 
@@ -24,7 +26,7 @@ use crate::keep::Plan;
 use crate::source_map::{Edit, SourceMap};
 use crate::value::{has_no_value, has_value};
 use crate::wire::CellId;
-use crate::{ask, macros, moves};
+use crate::{ask, display_calls, macros, moves};
 
 /// A cell that evcxr can run.
 #[derive(Debug)]
@@ -46,8 +48,21 @@ pub struct Wishes<'a> {
     pub plan: &'a Plan,
     /// How its result is shown.
     pub formats: &'a Formats,
+    /// For what it waits at its end.
+    pub drain: Option<Drain>,
+    /// Whether the notebook has something of its own that is called `display`.
+    pub own_display: bool,
     /// The variables about whose type rustc is asked.
     pub asked: &'a [String],
+}
+
+/// A cell's waiting for tasks at its end.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Drain {
+    /// Whether for its own tasks alone.
+    pub of_cell: bool,
+    /// For how many seconds at most.
+    pub seconds: Option<f64>,
 }
 
 /// Rewrites a cell. Code that is not valid Rust is passed on, so that rustc explains what is wrong.
@@ -58,6 +73,7 @@ pub fn rewrite(cell: &CellSource, id: CellId, wishes: Wishes<'_>) -> Rewritten {
         Some(statements) => {
             let rewriting = Rewriting {
                 cell,
+                id,
                 statements,
                 bindings: &bindings,
                 wishes,
@@ -75,6 +91,7 @@ pub fn rewrite(cell: &CellSource, id: CellId, wishes: Wishes<'_>) -> Rewritten {
 
 struct Rewriting<'a> {
     cell: &'a CellSource,
+    id: CellId,
     statements: &'a [Stmt],
     bindings: &'a [Binding],
     wishes: Wishes<'a>,
@@ -85,12 +102,21 @@ impl Rewriting<'_> {
     fn edits(&self, guard: String) -> (Vec<Edit>, bool) {
         let mut edits = Vec::new();
         let first = self.statements.iter().find(|statement| !is_item(statement));
-        if let Some(first) = first {
-            edits.push(Edit::insert(self.cell.range(first).start, guard));
+        let end = self.statements.last().map(|last| self.cell.range(last).end);
+        let end = end.unwrap_or(self.cell.start());
+        let drain = self.drain();
+        let guarded = first.map(|first| self.cell.range(first).start);
+        // Waiting is a statement, too.
+        let guarded = guarded.or((!drain.is_empty()).then_some(end));
+        if let Some(start) = guarded {
+            edits.push(Edit::insert(start, guard));
         }
         edits.extend(self.wishes.items.edits.iter().cloned());
         for (index, statement) in self.statements.iter().enumerate() {
             edits.extend(self.statement_edits(index, statement));
+        }
+        if !self.wishes.own_display {
+            edits.extend(display_calls::edits(self.cell));
         }
         for binding in self.bindings {
             if self.wishes.plan.is_local(&binding.name) {
@@ -106,20 +132,30 @@ impl Rewriting<'_> {
                 edits.push(Edit::insert(binding.range.end, ")".to_owned()));
             }
         }
-        if let Some(last) = self.statements.last() {
-            let added = format!(
-                "{}{} {}",
-                self.wishes.plan.last_statements(self.bindings),
-                ask::questions(self.wishes.asked),
-                self.wishes.items.added
-            );
-            edits.push(Edit::insert(
-                self.cell.range(last).end,
-                added.trim_end().to_owned(),
-            ));
-        }
+        let added = format!(
+            "{}{} {}{drain}",
+            self.wishes.plan.last_statements(self.bindings),
+            ask::questions(self.wishes.asked),
+            self.wishes.items.added
+        );
+        edits.push(Edit::insert(end, added.trim_end().to_owned()));
         edits.retain(|edit| edit.removed > 0 || !edit.inserted.is_empty());
-        (edits, first.is_some())
+        (edits, guarded.is_some())
+    }
+
+    /// The statement that waits for tasks, if there is one.
+    fn drain(&self) -> String {
+        let id = self.id;
+        self.wishes.drain.map_or_else(String::new, |drain| {
+            let of_cell = if drain.of_cell {
+                format!("Some({id})")
+            } else {
+                "None".to_owned()
+            };
+            let seconds = drain.seconds;
+            let rescue = self.rescued(self.statements.len());
+            format!("morceaux::or_rescue!([{rescue}] morceaux::__drain({of_cell}, {seconds:?}));")
+        })
     }
 
     fn statement_edits(&self, index: usize, statement: &Stmt) -> Vec<Edit> {
@@ -181,17 +217,16 @@ impl Rewriting<'_> {
         if scan.awaits { scanned(true) } else { scan }
     }
 
-    /// The variables that are handed over where a statement ends the cell: those that exist by then.
+    /// The variables that are handed over where a statement ends the cell, or what is put behind the
+    /// last one: those that exist by then.
     fn rescued(&self, index: usize) -> String {
         let plan = self.wishes.plan;
+        let end = (index + 1).min(self.statements.len());
         let is_rescued = |binding: &&Binding| {
             binding.statement < index
                 && plan.way(&binding.name).is_none()
                 && !plan.not_rescued.contains(&binding.name)
-                && !moves::may_move(
-                    &self.statements[binding.statement + 1..=index],
-                    &binding.name,
-                )
+                && !moves::may_move(&self.statements[binding.statement + 1..end], &binding.name)
         };
         let names = self
             .bindings
@@ -337,9 +372,47 @@ mod tests {
             items: &ItemChanges::default(),
             plan,
             formats: &Formats::default(),
+            drain: None,
+            own_display: false,
             asked: &[],
         };
         rewrite(&CellSource::new(code), 1, wishes)
+    }
+
+    #[test]
+    fn waiting_for_tasks_stands_behind_everything() {
+        let rewritten = |code: &str| {
+            let wishes = Wishes {
+                items: &ItemChanges::default(),
+                plan: &Plan::default(),
+                formats: &Formats::default(),
+                drain: Some(Drain {
+                    of_cell: true,
+                    seconds: Some(2.0),
+                }),
+                own_display: false,
+                asked: &[],
+            };
+            let rewritten = rewrite(&CellSource::new(code), 1, wishes);
+            assert!(rewritten.has_statements);
+            rewritten.map.rewritten().to_owned()
+        };
+        let guard = "let morceaux::cell_guard!() = morceaux::enter(1);";
+        let drain = |names| {
+            format!("morceaux::or_rescue!([{names}] morceaux::__drain(Some(1), Some(2.0)));")
+        };
+        assert_eq!(
+            rewritten("let a = 1;\n7 // said"),
+            format!(
+                "{guard} let a = 1;\nmorceaux::show!(7); {} // said",
+                drain("a")
+            )
+        );
+        assert_eq!(
+            rewritten("fn f() {}"),
+            format!("fn f() {{}}{guard}  {}", drain(""))
+        );
+        assert_eq!(rewritten(""), format!("{guard}  {}", drain("")));
     }
 
     #[test]

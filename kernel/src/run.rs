@@ -21,12 +21,12 @@ use crate::history::History;
 use crate::items::{ItemChanges, Items};
 use crate::keep::Plan;
 use crate::output::Output;
-use crate::relay::{End, Instruction};
+use crate::relay::{End, Instruction, Limits};
 use crate::remedy::{Remedy, remedy};
-use crate::rewrite::{Rewritten, Wishes, rewrite};
+use crate::rewrite::{Drain, Rewritten, Wishes, rewrite};
 use crate::running::Running;
 use crate::wire::{Bundle, Call, CellId, Line, Order, Outcome, Stream};
-use crate::{ask, diagnostics, hints, line_tables, warnings};
+use crate::{ask, diagnostics, display_calls, hints, line_tables, warnings};
 
 /// How often a cell is compiled with another plan. Each failure settles at least one variable in one
 /// respect, so this only bounds what has gone wrong.
@@ -103,6 +103,16 @@ impl Wires {
         }
     }
 
+    /// Limits output otherwise; returns the limits then.
+    pub fn limit(&self, limits: Limits) -> Limits {
+        let (limits_tx, limits_rx) = oneshot::channel();
+        // The relay only ends with the kernel.
+        let _ = self
+            .instruction_tx
+            .send(Instruction::Limit { limits, limits_tx });
+        limits_rx.blocking_recv().unwrap_or_default()
+    }
+
     /// Returns when it has gone out.
     fn show_and_wait(&self, cell: CellId, output: Output) {
         let (sent_tx, sent_rx) = oneshot::channel();
@@ -132,6 +142,8 @@ pub struct Run<'a> {
     pub folder: PathBuf,
     /// What earlier cells have left.
     pub notebook: &'a mut Notebook,
+    /// For what the cell waits at its end.
+    pub drain: Option<Drain>,
     /// The ways out.
     pub wires: Wires,
 }
@@ -147,6 +159,8 @@ impl Run<'_> {
         let lost = items.lost(self.context.variables_and_types());
         if !lost.is_empty() {
             self.forget(&items, &mut plan, &lost)?;
+        } else if !items.changed.is_empty() {
+            self.tell_what_is_lost(&lost);
         }
         for _ in 0..MAX_ATTEMPTS {
             if self.wires.running.is_stopped() {
@@ -188,9 +202,22 @@ impl Run<'_> {
             items,
             plan,
             formats: &self.notebook.formats,
+            drain: self.drain,
+            own_display: self.has_own_display(items),
             asked,
         };
         rewrite(self.source, self.cell, wishes)
+    }
+
+    /// Whether a variable or an item of the user's is called as the function that shows values.
+    fn has_own_display(&self, items: &ItemChanges) -> bool {
+        let of_cell = self.source.bindings();
+        let mut variables = self.variables().into_iter();
+        items.after.has(display_calls::NAME)
+            || variables.any(|name| name == display_calls::NAME)
+            || of_cell
+                .iter()
+                .any(|binding| binding.name == display_calls::NAME)
     }
 
     fn variables(&self) -> Vec<String> {
@@ -296,18 +323,7 @@ impl Run<'_> {
             }
             self.mend(items, plan, Error::CompilationErrors(errors), &rewritten)?;
         }
-        let order = Order::Forget {
-            cell: self.cell,
-            names: lost.to_vec(),
-        };
-        if self.wires.orders.send(order) {
-            // Else the process has ended, and all variables with it.
-            let end_rx = &mut self.wires.end_rx;
-            while !matches!(
-                end_rx.blocking_recv(),
-                Some(End::Forgotten | End::Gone) | None
-            ) {}
-        }
+        self.tell_what_is_lost(lost);
         match self.context.execute("();") {
             Ok(_) | Err(Error::SubprocessTerminated(_)) => {}
             Err(error) => {
@@ -322,6 +338,22 @@ impl Run<'_> {
             .collect();
         self.wires.note(self.cell, lost);
         Ok(())
+    }
+
+    /// Tells the cell process that types change and variables are lost, and waits until it knows.
+    fn tell_what_is_lost(&mut self, lost: &[String]) {
+        let order = Order::Forget {
+            cell: self.cell,
+            names: lost.to_vec(),
+        };
+        if self.wires.orders.send(order) {
+            // Else the process has ended, and all variables with it.
+            let end_rx = &mut self.wires.end_rx;
+            while !matches!(
+                end_rx.blocking_recv(),
+                Some(End::Forgotten | End::Gone) | None
+            ) {}
+        }
     }
 
     /// Waits until all that the cell has written has gone out, and says how it ended.

@@ -65,6 +65,11 @@ impl Running {
         self.lock().cell = None;
     }
 
+    /// The cell that has begun and has not been answered.
+    pub fn cell(&self) -> Option<CellId> {
+        self.lock().cell
+    }
+
     /// Whether there is such a cell.
     pub fn is_busy(&self) -> bool {
         self.lock().cell.is_some()

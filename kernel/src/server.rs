@@ -12,21 +12,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use bytes::Bytes;
+use futures::StreamExt;
 use jupyter_protocol::ConnectionInfo;
 use jupyter_zmq_client as zmq;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
+use zeromq::{Socket, SocketEvent};
 
 use crate::bracket::Bracket;
+use crate::child::Orders;
 use crate::history::History;
 use crate::iopub::IoPub;
-use crate::relay::Relay;
+use crate::options::Options;
+use crate::relay::{self, Instruction, Relay};
 use crate::running::Running;
 use crate::session::Session;
 use crate::session_dir::{self, SessionDir};
 use crate::shell::Shell;
-use crate::{control, evaluator, heartbeat, stdin};
+use crate::stdin::Questions;
+use crate::{control, evaluator, heartbeat, worker};
 
 /// The environment variable that says what to log, as in
 /// <https://docs.rs/tracing-subscriber/latest/tracing_subscriber/filter/struct.EnvFilter.html>.
@@ -48,7 +54,7 @@ const REMOVAL_PAUSE: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// Where the connection file cannot be read or a socket cannot be bound.
-pub fn run(connection_file: &Path) -> anyhow::Result<()> {
+pub fn run(connection_file: &Path, options: &Options) -> anyhow::Result<()> {
     let connection = std::fs::read_to_string(connection_file)
         .with_context(|| format!("{} cannot be read", connection_file.display()))?;
     let connection: ConnectionInfo = serde_json::from_str(&connection)
@@ -70,19 +76,24 @@ pub fn run(connection_file: &Path) -> anyhow::Result<()> {
         .worker_threads(2)
         .enable_all()
         .build()?;
-    runtime.block_on(serve(&connection, folder))?;
+    runtime.block_on(serve(&connection, folder, options))?;
     // The worker thread may be waiting for a compiler.
     runtime.shutdown_background();
     Ok(())
 }
 
-async fn serve(connection: &ConnectionInfo, folder: PathBuf) -> anyhow::Result<()> {
+async fn serve(
+    connection: &ConnectionInfo,
+    folder: PathBuf,
+    options: &Options,
+) -> anyhow::Result<()> {
     // A terminal's Ctrl-C reaches the whole group; the stop button comes as a message.
     let mut ctrl_c = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
 
     let id = uuid::Uuid::new_v4().to_string();
-    let shell = zmq::create_kernel_shell_connection(connection, &id).await?;
+    let mut shell = zmq::create_kernel_shell_connection(connection, &id).await?;
+    let clients = shell.socket.monitor();
     let control = zmq::create_kernel_control_connection(connection, &id).await?;
     let stdin = zmq::create_kernel_stdin_connection(connection, &id).await?;
     heartbeat::start(connection).await?;
@@ -92,12 +103,28 @@ async fn serve(connection: &ConnectionInfo, folder: PathBuf) -> anyhow::Result<(
     let (event_tx, event_rx) = mpsc::channel(REPORTS);
     let running = Arc::new(Running::default());
     let history = History::new(&folder);
-    let relay = Relay::new(iopub.clone(), Arc::clone(&running), history.clone());
+    let orders = Orders::default();
+    let relay = Relay::new(relay::Parts {
+        iopub: iopub.clone(),
+        running: Arc::clone(&running),
+        history: history.clone(),
+        orders: orders.clone(),
+        questions: Questions::start(stdin, orders.clone()),
+        limits: options.limits(),
+    });
     let instruction_tx = relay.start(event_rx);
-    let session = Session::start(folder.clone(), history, running, instruction_tx, event_tx);
+    tokio::spawn(watch_clients(clients, instruction_tx.clone()));
+    let session = Session::start(worker::Parts {
+        folder: folder.clone(),
+        history,
+        running,
+        orders,
+        instruction_tx,
+        event_tx,
+        drain: options.drain,
+    });
     let bracket = Bracket::new(iopub.clone());
 
-    tokio::spawn(stdin::serve(stdin));
     tokio::spawn(async move { while ctrl_c.recv().await.is_some() {} });
     let shell_side = Shell {
         session: session.clone(),
@@ -118,6 +145,23 @@ async fn serve(connection: &ConnectionInfo, folder: PathBuf) -> anyhow::Result<(
         remove(&folder).await;
     }
     Ok(())
+}
+
+/// Tells the relay which clients come and go.
+async fn watch_clients(
+    mut events: futures::channel::mpsc::Receiver<SocketEvent>,
+    instruction_tx: mpsc::UnboundedSender<Instruction>,
+) {
+    while let Some(event) = events.next().await {
+        let (client, is_there) = match event {
+            SocketEvent::Accepted(_, client) => (client, true),
+            SocketEvent::Disconnected(client) => (client, false),
+            _ => continue,
+        };
+        let client = Bytes::copy_from_slice(&client);
+        // The relay only ends with the kernel.
+        let _ = instruction_tx.send(Instruction::Client { client, is_there });
+    }
 }
 
 /// Ends what the worker thread waits for. Jupyter starts a kernel as the leader of a group of its

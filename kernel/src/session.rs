@@ -1,21 +1,18 @@
 //! One notebook's session: evcxr on a thread of its own, the cell that runs, and how it is stopped.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jupyter_protocol::{ExecutionCount, JupyterMessage};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use crate::child::{Event, Orders};
+use crate::child::Orders;
 use crate::complete::{Completions, Inspection};
 use crate::error::CellError;
-use crate::history::History;
-use crate::relay::Instruction;
 use crate::running::Running;
 use crate::wire::Order;
-use crate::worker::{Request, Worker};
+use crate::worker::{Parts, Request, Worker};
 
 /// How long a stopped cell may take to reach an await point before the cell process is ended.
 pub const GRACE: Duration = Duration::from_secs(5);
@@ -31,27 +28,11 @@ pub struct Session {
 
 impl Session {
     /// Starts the thread that sets evcxr up and then runs cells. Returns at once.
-    ///
-    /// `folder` is where the session's folder is to be, `history` of what is compiled there.
-    pub fn start(
-        folder: PathBuf,
-        history: History,
-        running: Arc<Running>,
-        instruction_tx: mpsc::UnboundedSender<Instruction>,
-        event_tx: mpsc::Sender<Event>,
-    ) -> Session {
-        let orders = Orders::default();
-        let worker = Worker::new(
-            folder,
-            history,
-            Arc::clone(&running),
-            orders.clone(),
-            instruction_tx,
-            event_tx,
-        );
-        let request_tx = worker.start();
+    pub fn start(parts: Parts) -> Session {
+        let running = Arc::clone(&parts.running);
+        let orders = parts.orders.clone();
         Session {
-            request_tx,
+            request_tx: Worker::new(parts).start(),
             running,
             orders,
             cells: Arc::new(AtomicU64::new(1)),

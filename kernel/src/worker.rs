@@ -20,6 +20,7 @@ use crate::error::{CellError, Variables};
 use crate::history::History;
 use crate::prebuilt::Prebuilt;
 use crate::relay::Instruction;
+use crate::rewrite::Drain;
 use crate::run::{Notebook, Run, Wires};
 use crate::running::Running;
 use crate::session_dir::SessionDir;
@@ -67,14 +68,27 @@ pub enum Request {
     },
 }
 
+/// What a worker needs of the kernel.
+pub struct Parts {
+    /// Where the session's folder is to be.
+    pub folder: PathBuf,
+    /// What is compiled there.
+    pub history: History,
+    /// What can be stopped.
+    pub running: Arc<Running>,
+    /// To the cell process.
+    pub orders: Orders,
+    /// To the relay.
+    pub instruction_tx: mpsc::UnboundedSender<Instruction>,
+    /// From the cell process.
+    pub event_tx: mpsc::Sender<Event>,
+    /// For how many seconds each cell waits for its tasks.
+    pub drain: Option<f64>,
+}
+
 /// See the module's documentation.
 pub struct Worker {
-    folder: PathBuf,
-    history: History,
-    running: Arc<Running>,
-    orders: Orders,
-    instruction_tx: mpsc::UnboundedSender<Instruction>,
-    event_tx: mpsc::Sender<Event>,
+    parts: Parts,
     /// The kernel's own runtime, for the sockets.
     kernel: Handle,
     /// evcxr, once it is set up.
@@ -92,21 +106,9 @@ struct Evaluator {
 
 impl Worker {
     /// A worker that has not started. Must be called on the kernel's runtime.
-    pub fn new(
-        folder: PathBuf,
-        history: History,
-        running: Arc<Running>,
-        orders: Orders,
-        instruction_tx: mpsc::UnboundedSender<Instruction>,
-        event_tx: mpsc::Sender<Event>,
-    ) -> Worker {
+    pub fn new(parts: Parts) -> Worker {
         Worker {
-            folder,
-            history,
-            running,
-            orders,
-            instruction_tx,
-            event_tx,
+            parts,
             kernel: Handle::current(),
             evaluator: None,
         }
@@ -184,7 +186,9 @@ impl Worker {
         // Twice, since a borrow that is returned from the first test would last to the end.
         if self.evaluator.is_none() {
             let evaluator = self.open()?;
-            self.running.set_process(evaluator.context.process_handle());
+            self.parts
+                .running
+                .set_process(evaluator.context.process_handle());
             self.evaluator = Some(evaluator);
         }
         self.evaluator
@@ -195,15 +199,15 @@ impl Worker {
     fn open(&self) -> anyhow::Result<Evaluator> {
         tracing::debug!("looking for the runtime");
         let prebuilt = find_or_build()?;
-        let session_dir = SessionDir::create(&self.folder)?;
+        let session_dir = SessionDir::create(&self.parts.folder)?;
         session_dir.fill(&prebuilt)?;
         session_dir.hide_std()?;
         tracing::debug!("starting evcxr");
         let _kernel = self.kernel.enter();
         child::listen(
             &session_dir.socket(),
-            self.orders.clone(),
-            self.event_tx.clone(),
+            self.parts.orders.clone(),
+            self.parts.event_tx.clone(),
         )?;
         let failed = |error: evcxr::Error| anyhow!("evcxr cannot be set up: {error}");
         let (mut context, outputs) =
@@ -216,7 +220,7 @@ impl Worker {
         Ok(Evaluator {
             context,
             prebuilt,
-            notebook: Notebook::new(self.history.clone()),
+            notebook: Notebook::new(self.parts.history.clone()),
             _outputs: outputs,
             session_dir,
         })
@@ -242,14 +246,15 @@ impl Worker {
             end_tx,
         };
         // The relay only ends with the kernel.
-        let _ = self.instruction_tx.send(expect);
+        let _ = self.parts.instruction_tx.send(expect);
         let wires = Wires {
             kernel: self.kernel.clone(),
-            running: Arc::clone(&self.running),
-            orders: self.orders.clone(),
+            running: Arc::clone(&self.parts.running),
+            orders: self.parts.orders.clone(),
             end_rx,
-            instruction_tx: self.instruction_tx.clone(),
+            instruction_tx: self.parts.instruction_tx.clone(),
         };
+        let drain = self.parts.drain;
         let evaluator = self.set_up().map_err(|error| CellError::Kernel {
             message: format!("{error:#}"),
         })?;
@@ -258,7 +263,11 @@ impl Worker {
                 variables: Variables::default(),
             });
         }
-        let run = || evaluator.run(cell, code, execution_count, wires);
+        let drain = drain.map(|seconds| Drain {
+            of_cell: true,
+            seconds: Some(seconds),
+        });
+        let run = || evaluator.run(cell, code, execution_count, drain, wires);
         let result = std::panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
             Err(CellError::Kernel {
                 message: "evcxr panicked while it worked on this cell; the kernel's log has \
@@ -277,6 +286,7 @@ impl Evaluator {
         cell: CellId,
         code: &str,
         execution_count: ExecutionCount,
+        drain: Option<Drain>,
         wires: Wires,
     ) -> Result<(), CellError> {
         let mut session = commands::Session {
@@ -284,9 +294,11 @@ impl Evaluator {
             prebuilt: &self.prebuilt,
             formats: &mut self.notebook.formats,
             items: &mut self.notebook.items,
-            running: &wires.running,
+            wires: &wires,
+            drain,
         };
         let (code, outputs) = session.follow(code)?;
+        let drain = session.drain;
         wires.show(cell, outputs);
         let run = Run {
             cell,
@@ -295,6 +307,7 @@ impl Evaluator {
             context: &mut self.context,
             folder: self.session_dir.cells(),
             notebook: &mut self.notebook,
+            drain,
             wires,
         };
         run.run()

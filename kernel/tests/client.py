@@ -55,6 +55,7 @@ class Kernel:
                 self.client.iopub_channel,
                 self.client.shell_channel,
                 self.client.control_channel,
+                self.client.stdin_channel,
             )
         }
         self._poller = zmq.Poller()
@@ -106,6 +107,17 @@ class Kernel:
         """Sends a request that is no cell, and waits for all of its answer."""
         return self.finish(self.send(msg_type, channel, **content))
 
+    def question(self, cell: Cell, index: int = 0) -> dict[str, Any]:
+        """Waits until a cell has asked its user for the `index`th time."""
+        self.wait_for(lambda: len(cell.questions) > index, what="a question")
+        return cell.questions[index]
+
+    def answer(self, question: dict[str, Any], value: str, named: bool = True) -> None:
+        """Types an answer. Clients need not say to which question."""
+        parent = question if named else None
+        message = self.client.session.msg("input_reply", {"value": value}, parent=parent)
+        self.client.stdin_channel.send(message)
+
     def ignore(self, msg_id: str) -> None:
         """Accepts whatever comes, or does not come, for a request that was sent by other means."""
         self._ignored.add(msg_id)
@@ -152,6 +164,8 @@ class Kernel:
             validate(message)
             if channel is self.client.iopub_channel:
                 self._take_published(message)
+            elif channel is self.client.stdin_channel:
+                self._take_question(message)
             else:
                 self._take_reply(message)
         return bool(ready)
@@ -165,6 +179,11 @@ class Kernel:
         if parent not in self.requests:
             raise ProtocolError(f"nobody's child was published: {message}")
         self.requests[parent].take_published(message)
+
+    def _take_question(self, message: dict[str, Any]) -> None:
+        if message["header"]["msg_type"] != "input_request":
+            raise ProtocolError(f"no question: {message}")
+        self.requests[message["parent_header"]["msg_id"]].questions.append(message)
 
     def _take_reply(self, message: dict[str, Any]) -> None:
         parent = message["parent_header"].get("msg_id")

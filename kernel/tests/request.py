@@ -25,7 +25,9 @@ def validate(message: dict[str, Any]) -> None:
     msg_type = message["header"]["msg_type"]
     # The schemas write "abort" for what the protocol and all clients call "aborted".
     is_aborted = message["content"].get("status") == "aborted"
-    if msg_type in schema_fragments and not is_aborted:
+    # They take a password's flag for a number, which the protocol and all clients have as a boolean.
+    is_question = msg_type == "input_request"
+    if msg_type in schema_fragments and not is_aborted and not is_question:
         validate_message(message, msg_type)
 
 
@@ -40,6 +42,7 @@ class Request:
         self.is_idle = False
         self.published: list[dict[str, Any]] = []
         self.late: list[dict[str, Any]] = []
+        self.questions: list[dict[str, Any]] = []
 
     @property
     def is_done(self) -> bool:
@@ -106,7 +109,8 @@ class Cell(Request):
         """All that stands below the cell, in order, as pairs of a kind and its content.
 
         The kinds are `stdout` and `stderr` (text, joined with what precedes it on the same
-        stream), `display`, `update` and `result` (by MIME type), and `error` (its name).
+        stream), `display`, `update` and `result` (by MIME type), `clear` (whether it waits), and
+        `error` (its name).
         """
         return outputs(self.published + self.late)
 
@@ -209,6 +213,8 @@ def outputs(messages: list[dict[str, Any]]) -> list[tuple[str, Any]]:
             shown.append((name, text))
         elif msg_type in KINDS:
             shown.append((KINDS[msg_type], content["data"]))
+        elif msg_type == "clear_output":
+            shown.append(("clear", content["wait"]))
         elif msg_type == "error":
             shown.append(("error", content["ename"]))
     return shown

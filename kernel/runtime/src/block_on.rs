@@ -82,7 +82,7 @@ pub(crate) fn kernel_runtime() -> &'static Runtime {
             .worker_threads(cores.max(2))
             .thread_name("morceaux-worker")
             .enable_all();
-        tasks::watch(&mut builder)
+        tasks::watch(&mut builder, true)
             .build()
             .expect("the operating system gives the runtime its threads")
     })

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::rescue::{self, End};
 use crate::wire::{CellId, NO_CELL, Outcome, Report};
-use crate::{interrupt, libraries, link};
+use crate::{interrupt, libraries, link, tasks};
 
 /// The running cell, else the last one: what cannot be attributed otherwise goes there.
 static FOREGROUND: AtomicU64 = AtomicU64::new(NO_CELL);
@@ -69,6 +69,7 @@ pub fn enter(cell: CellId) -> CellGuard {
     PANICS.take();
     rescue::forget();
     libraries::entered(cell);
+    tasks::entered(cell);
     link::send(&Report::Started { cell });
     let guard = CellGuard { cell };
     if interrupt::begin(cell) {

@@ -14,19 +14,36 @@ use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 use crate::cell::{self, Phase};
 use crate::wire::{self, Order, Outcome, Report};
 use crate::{
-    block_on, evcxr_words, forget, frames, interrupt, libraries, link, rescue, stdio, tasks,
+    block_on, evcxr_words, forget, frames, input, interrupt, libraries, link, rescue, room, stdio,
+    tasks, ways,
 };
 
-/// Takes bytes that the process writes to a file descriptor; returns whether it has.
-type WriteHook = extern "C" fn(fd: i32, bytes: *const u8, length: usize) -> bool;
+/// What the program's own system calls on standard streams pass through. As the kernel's
+/// `cell_process.rs` has it.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct Hooks {
+    /// Takes bytes that the process writes to a file descriptor; returns whether it has.
+    write: extern "C" fn(fd: i32, bytes: *const u8, length: usize) -> bool,
+    /// Fills a buffer from a file descriptor. Returns how many bytes that are, [`NOT_TAKEN`] or
+    /// [`CANCELED`].
+    read: extern "C" fn(fd: i32, bytes: *mut u8, length: usize) -> isize,
+    /// Whether what is written to a file descriptor is shown to a person.
+    is_shown: extern "C" fn(fd: i32) -> bool,
+}
+
+/// The file descriptor is read in the usual way.
+const NOT_TAKEN: isize = -1;
+/// The stop button was pressed.
+const CANCELED: isize = -2;
 
 /// Runs the cell process. The program calls it by name, right after it has loaded this library.
 ///
-/// `set_write_hook` takes the function through which the program's `write` passes from then on.
+/// `set_hooks` takes the functions through which the program's system calls pass from then on.
 /// Returns the exit code when evcxr closes its end.
 #[unsafe(no_mangle)]
-pub extern "C" fn morceaux_cell_process(set_write_hook: extern "C" fn(WriteHook)) -> i32 {
-    match prepare(set_write_hook) {
+pub extern "C" fn morceaux_cell_process(set_hooks: extern "C" fn(Hooks)) -> i32 {
+    match prepare(set_hooks) {
         Ok(commands) => serve(commands),
         Err(error) => {
             eprintln!("morceaux: the cell process cannot start: {error}");
@@ -35,18 +52,21 @@ pub extern "C" fn morceaux_cell_process(set_write_hook: extern "C" fn(WriteHook)
     }
 }
 
-fn prepare(set_write_hook: extern "C" fn(WriteHook)) -> std::io::Result<BufReader<File>> {
+fn prepare(set_hooks: extern "C" fn(Hooks)) -> std::io::Result<BufReader<File>> {
     let socket = std::env::var_os(wire::SOCKET_VAR).unwrap_or_default();
     hide_environment(&[wire::SOCKET_VAR, "EVCXR_IS_RUNTIME"].map(OsStr::new));
 
     let commands = File::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?);
-    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
     let words = File::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?);
     evcxr_words::listen(words);
 
     link::connect(&socket, obey)?;
     stdio::replace()?;
-    set_write_hook(take_write);
+    set_hooks(Hooks {
+        write: take_write,
+        read: take_read,
+        is_shown: take_is_shown,
+    });
     std::panic::set_hook(Box::new(panicked));
 
     // `tokio::spawn` then works at a cell's top level. Forgotten: the main thread never leaves.
@@ -66,6 +86,23 @@ extern "C" fn take_write(fd: i32, bytes: *const u8, length: usize) -> bool {
     // SAFETY: these are the arguments of a `write`, whose caller vouches for them.
     let bytes = unsafe { std::slice::from_raw_parts(bytes, length) };
     stdio::take(fd, bytes)
+}
+
+extern "C" fn take_read(fd: i32, bytes: *mut u8, length: usize) -> isize {
+    if length == 0 || !stdio::is_stdin(fd) {
+        return NOT_TAKEN;
+    }
+    // SAFETY: these are the arguments of a `read`, whose caller vouches for them. They are written
+    // to only as far as the returned length says.
+    let buffer = unsafe {
+        std::ptr::write_bytes(bytes, 0, length);
+        std::slice::from_raw_parts_mut(bytes, length)
+    };
+    input::read(buffer).map_or(CANCELED, usize::cast_signed)
+}
+
+extern "C" fn take_is_shown(fd: i32) -> bool {
+    stdio::is_shown(fd)
 }
 
 fn serve(commands: BufReader<File>) -> i32 {
@@ -92,7 +129,12 @@ fn serve(commands: BufReader<File>) -> i32 {
 fn obey(order: Order) {
     match order {
         Order::Interrupt { cell } => interrupt::stop(cell),
-        Order::Forget { cell, names } => forget::note(cell, names),
+        Order::Forget { cell, names } => {
+            ways::forget();
+            forget::note(cell, names);
+        }
+        Order::Room { bytes } => room::passed_on(bytes),
+        Order::Answer { question, answer } => input::answered_by_user(question, answer),
     }
 }
 

@@ -60,7 +60,7 @@ impl EventLoop {
     )]
     pub fn new() -> EventLoop {
         let mut builder = Builder::new_current_thread();
-        let runtime = tasks::watch(builder.enable_all())
+        let runtime = tasks::watch(builder.enable_all(), false)
             .build_local(LocalOptions::default())
             .expect("the operating system gives the loop its epoll instance");
         let stop = Notify::new();

@@ -1,10 +1,11 @@
 //! The stop button: from the kernel's order to the await point that it ends.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use crate::wire::{CellId, NO_CELL};
+use crate::{input, room};
 
 /// The stop button was pressed.
 ///
@@ -15,7 +16,7 @@ pub struct Interrupted;
 
 impl std::fmt::Display for Interrupted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("stopped at an await point; variables, tasks and queues are kept")
+        f.write_str("stopped; variables, tasks and queues are kept")
     }
 }
 
@@ -29,18 +30,30 @@ static PRESSED: Notify = Notify::const_new();
 struct Cells {
     running: CellId,
     stopped_early: CellId,
+    /// Whether a stop of the running cell has not reached an await point yet.
+    pressed: bool,
 }
 
 static CELLS: Mutex<Cells> = Mutex::new(Cells {
     running: NO_CELL,
     stopped_early: NO_CELL,
+    pressed: false,
 });
+
+fn cells() -> MutexGuard<'static, Cells> {
+    CELLS.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Stops a cell, or sees to it that it ends as soon as it starts.
 pub(crate) fn stop(cell: CellId) {
-    let mut cells = CELLS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut cells = cells();
     if cells.running == cell {
+        cells.pressed = true;
         PRESSED.notify_one();
+        drop(cells);
+        // What waits otherwise than for `pressed`.
+        room::stopped();
+        input::stopped();
     } else if cells.running < cell {
         cells.stopped_early = cell;
     }
@@ -49,8 +62,9 @@ pub(crate) fn stop(cell: CellId) {
 
 /// A cell starts. Returns whether it has been stopped already.
 pub(crate) fn begin(cell: CellId) -> bool {
-    let mut cells = CELLS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut cells = cells();
     cells.running = cell;
+    cells.pressed = false;
     // What is still pressed was meant for an earlier cell.
     forget_press();
     cells.stopped_early == cell
@@ -65,4 +79,19 @@ fn forget_press() {
 /// Waits for the stop button. Each press is seen by one waiter, once.
 pub(crate) async fn pressed() {
     PRESSED.notified().await;
+    cells().pressed = false;
+}
+
+/// Whether the running cell has been stopped, and has not noticed yet.
+pub(crate) fn is_pressed() -> bool {
+    cells().pressed
+}
+
+/// The same, and from now on it has noticed.
+pub(crate) fn take_press() -> bool {
+    let mut cells = cells();
+    if cells.pressed {
+        forget_press();
+    }
+    std::mem::take(&mut cells.pressed)
 }

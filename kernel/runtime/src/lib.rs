@@ -26,23 +26,33 @@ compile_error!(
 
 mod ask;
 mod block_on;
+#[doc(hidden)]
+pub mod blocks;
 mod cell;
 mod cell_process;
 mod display;
+mod drain;
 mod evcxr_words;
 mod event_loop;
 mod forget;
 mod frames;
+mod input;
 mod interrupt;
 mod keep;
 mod libraries;
 mod link;
+mod mime;
+mod output_cell;
 mod question_mark;
 mod rescue;
+mod room;
 mod shared;
+mod shorten;
 mod show;
 mod stdio;
+mod table;
 mod tasks;
+mod ways;
 pub mod wire;
 
 #[doc(hidden)]
@@ -51,22 +61,35 @@ pub use block_on::{block_on, try_block_on};
 pub use cell::{CellGuard, enter};
 #[doc(hidden)]
 pub use cell_process::morceaux_cell_process;
-pub use display::{DisplayHandle, Html, Markdown, Show, Svg, display};
+#[doc(hidden)]
+pub use display::__display;
+pub use display::{DisplayHandle, clear_output, display};
+#[doc(hidden)]
+pub use drain::__drain;
+pub use drain::drain;
 pub use event_loop::{EventLoop, Kernel, Own};
+pub use input::{InputError, input, password, try_input, try_password};
 pub use interrupt::Interrupted;
 pub use keep::Never;
+pub use mime::{Gif, Html, Jpeg, Json, Latex, Markdown, MimeBundle, Plain, Png, Show, Shown, Svg};
+pub use output_cell::OutputCell;
 #[doc(hidden)]
 pub use question_mark::{question_mark, try_question_mark};
 #[doc(hidden)]
 pub use shared::Shared;
+pub use shorten::set_value_limit;
 #[doc(hidden)]
 pub use show::__show;
 #[doc(hidden)]
 pub use stdio::__print;
+pub use table::Table;
 
 /// What is in scope in every cell.
 pub mod prelude {
-    pub use crate::{DisplayHandle, EventLoop, Html, Interrupted, Markdown, Show, Svg, display};
+    pub use crate::{
+        DisplayHandle, EventLoop, Html, Interrupted, Jpeg, Latex, Markdown, MimeBundle, OutputCell,
+        Png, Show, Svg, Table, clear_output, display,
+    };
 }
 
 /// What the kernel calls to keep variables.
@@ -92,5 +115,16 @@ pub mod __ask {
 #[doc(hidden)]
 pub mod __shared {
     pub use bytes;
-    pub use tokio;
+
+    /// tokio, apart from what the kernel has to know of.
+    pub mod tokio {
+        pub use tokio::*;
+
+        /// As tokio's.
+        pub mod task {
+            pub use tokio::task::*;
+
+            pub use crate::tasks::spawn_blocking;
+        }
+    }
 }

@@ -93,6 +93,8 @@ pub enum Report {
         cell: CellId,
         /// Where to.
         stream: Stream,
+        /// For how much the writer wants room, see [`Order::Room`].
+        charge: u64,
         /// What, as it was written: a character may be split between two frames.
         #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
@@ -107,6 +109,8 @@ pub enum Report {
         id: String,
         /// Whether it replaces what stands under this name.
         update: bool,
+        /// As of [`Report::Text`].
+        charge: u64,
     },
     /// The value of a cell's last expression.
     Result {
@@ -115,15 +119,28 @@ pub enum Report {
         /// The value.
         bundle: Bundle,
     },
-    /// What follows up to the next `ResultTextEnd` is the last expression showing itself.
-    ResultTextBegin {
+    /// What stands below a cell is taken away.
+    Clear {
         /// The cell.
         cell: CellId,
+        /// Whether it stays until something else is shown there.
+        wait: bool,
     },
-    /// See `ResultTextBegin`.
-    ResultTextEnd {
-        /// The cell.
+    /// The user is asked for a line.
+    Ask {
+        /// The cell that asks.
         cell: CellId,
+        /// The question's number.
+        question: u64,
+        /// What the user is asked.
+        prompt: String,
+        /// Whether the answer is not to be seen.
+        password: bool,
+    },
+    /// Nobody waits for the answer any more.
+    Unask {
+        /// The question's number.
+        question: u64,
     },
     /// A task panicked.
     TaskPanicked {
@@ -152,6 +169,17 @@ pub enum Report {
     },
 }
 
+/// Why the user cannot be asked.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotAsked {
+    /// The front end of the cell does not ask: it runs notebooks without anybody to look at them.
+    NobodyThere,
+    /// No cell runs below which it could ask.
+    NoCell,
+    /// The stop button was pressed.
+    Stopped,
+}
+
 /// What the kernel tells the cell process.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 pub enum Order {
@@ -160,12 +188,26 @@ pub enum Order {
         /// The cell. A stop that comes late must not hit the next one.
         cell: CellId,
     },
-    /// Do not run the next library that evcxr names: tell it that these variables are lost.
+    /// Types are defined differently from now on. If variables hold some, do not run the next library
+    /// that evcxr names: tell it that these are lost.
     Forget {
         /// The cell that is about to be run.
         cell: CellId,
-        /// The variables. What they hold has a type that later cells define differently.
+        /// The variables.
         names: Vec<String>,
+    },
+    /// Output of so many bytes of those that were charged has been passed on, since the process
+    /// began. Whoever waits for room may write more.
+    Room {
+        /// The bytes.
+        bytes: u64,
+    },
+    /// The answer to [`Report::Ask`].
+    Answer {
+        /// The question's number.
+        question: u64,
+        /// What the user has typed, without the end of the line.
+        answer: Result<String, NotAsked>,
     },
 }
 
@@ -198,6 +240,7 @@ mod tests {
         let report = Report::Text {
             cell: 7,
             stream: Stream::Stderr,
+            charge: 3,
             bytes: vec![0, 0xff, b'\n'],
         };
         let bytes = encode(&report).unwrap();

@@ -67,13 +67,28 @@ export class Lab {
   /** Opens a copy of a notebook and waits until its kernel is there and idle. */
   async open(file) {
     await this.page.goto(this.server.notebookUrl(this.server.copyNotebook(file)));
+    await this.#ready();
+    await this.#hideSidebar();
+  }
+
+  /** Loads the page anew, as a person does who presses F5. */
+  async reload() {
+    await this.page.reload();
+    await this.#ready();
+  }
+
+  async #ready() {
     await this.until(OPEN_SECONDS, async () => {
       const status = await this.kernelStatus();
       if (status !== "idle") throw new Error(`the kernel is ${status}`);
     });
-    await this.#hideSidebar();
     const cells = await this.countCodeCells();
     for (let index = 0; index < cells; index += 1) await this.#watch(index);
+  }
+
+  /** The element of code cell `index`, counted from 0. */
+  cell(index) {
+    return this.#codeCells().nth(index);
   }
 
   /** How many code cells the notebook has on the page. */
