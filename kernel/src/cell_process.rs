@@ -12,6 +12,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
+use rustix::process::{Resource, Rlimit, setrlimit};
+
 use crate::prebuilt::Prebuilt;
 
 /// As the runtime's `cell_process.rs` has it.
@@ -37,8 +39,12 @@ pub fn is_wanted() -> bool {
     std::env::var_os("EVCXR_IS_RUNTIME").is_some()
 }
 
+/// The environment variable that says how many bytes of memory the cell process may use.
+pub const MEMORY_VAR: &str = "MORCEAUX_MEMORY";
+
 /// Runs the cell process until evcxr closes its end.
 pub fn run() -> ExitCode {
+    limit_memory();
     let program = PathBuf::from(std::env::args_os().next().unwrap_or_default());
     match Prebuilt::of_link(&program).map(|prebuilt| run_library(&prebuilt)) {
         Some(Ok(code)) => ExitCode::from(code),
@@ -49,6 +55,20 @@ pub fn run() -> ExitCode {
         None => {
             eprintln!("morceaux: started as a cell process, but not by a kernel");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// Limits what the process may write to; what it only reserves, as threads do, is free.
+fn limit_memory() {
+    let limit = std::env::var(MEMORY_VAR).ok();
+    if let Some(bytes) = limit.and_then(|bytes| bytes.parse().ok()) {
+        let limit = Rlimit {
+            current: Some(bytes),
+            maximum: Some(bytes),
+        };
+        if let Err(error) = setrlimit(Resource::Data, limit) {
+            eprintln!("morceaux: the memory cannot be limited: {error}");
         }
     }
 }

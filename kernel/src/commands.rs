@@ -19,6 +19,7 @@ const OUTPUT: &str =
 
 /// What `:help` says of this kernel's own commands.
 const HELP: &str = "\
+:checkpoints [0|1] Whether loops can be stopped that do not await
 :drain [seconds]   The cell ends when the tasks that have been spawned so far have ended
 :output [rate BYTES] [backlog BYTES]   Shows or changes how much output goes to the front end";
 
@@ -53,6 +54,8 @@ pub struct Session<'a> {
     pub prebuilt: &'a Prebuilt,
     /// How values are shown.
     pub formats: &'a mut Formats,
+    /// Whether loops can be stopped that do not await.
+    pub checkpoints: &'a mut bool,
     /// The session's items.
     pub items: &'a mut Items,
     /// To the cell process and to the relay.
@@ -132,6 +135,19 @@ impl Session<'_> {
                 Ok(EvalOutputs::new())
             }
             ":output" => self.output(command, argument),
+            ":checkpoints" => {
+                *self.checkpoints = match argument {
+                    "" => !*self.checkpoints,
+                    "0" => false,
+                    "1" => true,
+                    _ => return Err(refused(command, "say `:checkpoints 0` or `:checkpoints 1`")),
+                };
+                Ok(said(if *self.checkpoints {
+                    "Checkpoints: loops can be stopped at each turn"
+                } else {
+                    "No checkpoints: loops run at full speed, and can be stopped only at an await point"
+                }))
+            }
             ":help" => {
                 let mut outputs = self.evaluate(command)?;
                 outputs.merge(said(HELP));

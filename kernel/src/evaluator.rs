@@ -7,6 +7,7 @@ use std::process::Command;
 
 use evcxr::{CommandContext, EvalContext, EvalContextOutputs};
 
+use crate::cell_process;
 use crate::prebuilt::Prebuilt;
 use crate::wire::SOCKET_VAR;
 
@@ -43,25 +44,30 @@ fn path_with_cargo() -> Option<OsString> {
     std::env::join_paths(folders).ok()
 }
 
-/// Starts evcxr and, through it, a cell process that connects to `socket`.
+/// Starts evcxr and, through it, a cell process that connects to `socket` and may use so many bytes of
+/// memory.
 ///
 /// # Errors
 /// evcxr's own, as text.
 pub fn open(
     prebuilt: &Prebuilt,
     socket: &Path,
+    memory: Option<u64>,
 ) -> Result<(CommandContext, EvalContextOutputs), evcxr::Error> {
     let mut command = Command::new(prebuilt.cell_process());
-    // A group of its own, to be ended together with what the cells start in it.
     // The notebook shows colours, but nobody can turn pages in it.
     let terminal = std::env::var("TERM").unwrap_or_default();
     if ["", "dumb"].contains(&&*terminal) {
         command.env("TERM", "xterm-256color");
     }
+    if let Some(memory) = memory {
+        command.env(cell_process::MEMORY_VAR, memory.to_string());
+    }
     command
         .envs([("PAGER", "cat"), ("GIT_PAGER", "cat")])
         .env(SOCKET_VAR, socket)
         .env_remove(STD_SOURCE)
+        // A group of its own, to be ended together with what the cells start in it.
         .process_group(0);
     let (context, outputs) = EvalContext::with_subprocess_command(command)?;
     Ok((CommandContext::with_eval_context(context), outputs))

@@ -49,6 +49,26 @@ pub fn for_panic(message: &str) -> Option<&'static str> {
     None
 }
 
+/// What helps where the cell process ended in this way.
+pub fn for_end(reason: &str) -> Option<&'static str> {
+    let hints = [
+        (
+            "SIGSEGV",
+            "`unsafe` code, or C code, has used memory that is not there; or the stack was used up, by recursion without an end, say",
+        ),
+        (
+            "SIGABRT",
+            "a panic in a destructor while another one unwound, memory that could not be had, or `abort`; standard error may say which",
+        ),
+        (
+            "SIGKILL",
+            "it was ended from outside, as the system does where the machine has no memory left",
+        ),
+    ];
+    let hint = hints.iter().find(|(signal, _)| reason.contains(signal));
+    hint.map(|(_, hint)| *hint)
+}
+
 /// The line of the generated source of a future that rustc says is never awaited.
 pub fn never_awaited(warning: &Value) -> Option<u32> {
     let code = warning["code"]["code"].as_str()?;

@@ -1,5 +1,7 @@
 //! The kernel's options, which a kernelspec gives as arguments, and everybody else in the environment.
 
+use std::time::Duration;
+
 use clap::Args;
 
 use crate::relay::Limits;
@@ -11,6 +13,20 @@ pub struct Options {
     /// clients that run notebooks without a browser drop what comes after a cell's end.
     #[arg(long, env = "MORCEAUX_DRAIN", value_name = "SECONDS", value_parser = seconds)]
     pub drain: Option<f64>,
+    /// How long a stopped cell may take to reach an await point or a checkpoint, before it is ended
+    /// together with its process.
+    #[arg(
+        long,
+        env = "MORCEAUX_GRACE",
+        value_name = "SECONDS",
+        value_parser = seconds,
+        default_value = "5"
+    )]
+    pub grace: f64,
+    /// How many bytes of memory the cells may use. Beyond it, the process that runs them ends, and not
+    /// something else on the machine.
+    #[arg(long, env = "MORCEAUX_MEMORY", value_name = "BYTES")]
+    pub memory: Option<u64>,
     /// How many bytes of output a second go to the front ends; 0 is without limit. Default: what
     /// jupyter_server takes below a Jupyter server, else without limit.
     #[arg(long, env = "MORCEAUX_OUTPUT_RATE", value_name = "BYTES")]
@@ -22,6 +38,12 @@ pub struct Options {
 }
 
 impl Options {
+    /// How long a stopped cell may take.
+    pub fn grace(&self) -> Duration {
+        // The parser has seen to it that it is a time.
+        Duration::try_from_secs_f64(self.grace).unwrap_or(Duration::MAX)
+    }
+
     /// The limits of output.
     pub fn limits(&self) -> Limits {
         Limits {

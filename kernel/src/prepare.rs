@@ -91,7 +91,8 @@ fn make_template(prebuilt: &Prebuilt) -> anyhow::Result<()> {
     });
 
     let failed = |error: evcxr::Error| anyhow!("the first cell cannot be compiled: {error}");
-    let (mut context, _outputs) = evaluator::open(prebuilt, &session.socket()).map_err(failed)?;
+    let (mut context, _outputs) =
+        evaluator::open(prebuilt, &session.socket(), None).map_err(failed)?;
     fs::write(cells.join("Cargo.lock"), prebuilt.lock_file())?;
     session.show_std(prebuilt)?;
     context.execute(&prebuilt.commands()?).map_err(failed)?;

@@ -351,6 +351,7 @@ mod tests {
             plan: &plan,
             formats: &Formats::default(),
             drain: None,
+            checkpoints: true,
             own_display: false,
             asked: &[],
         };

@@ -8,6 +8,7 @@
 //!   `morceaux::question_mark(f())`;
 //! - the last expression becomes a statement that shows its value;
 //! - `display(&x)` becomes a macro call, see `display_calls.rs`, in functions too;
+//! - loops get places where they can be stopped, see `checkpoints.rs`, in functions too;
 //! - waiting for tasks stands behind the last statement, where that is wished;
 //! - a guard in front of the first statement tells the runtime which cell it is in.
 //!
@@ -26,7 +27,7 @@ use crate::keep::Plan;
 use crate::source_map::{Edit, SourceMap};
 use crate::value::{has_no_value, has_value};
 use crate::wire::CellId;
-use crate::{ask, display_calls, macros, moves};
+use crate::{ask, checkpoints, display_calls, macros, moves};
 
 /// A cell that evcxr can run.
 #[derive(Debug)]
@@ -50,6 +51,8 @@ pub struct Wishes<'a> {
     pub formats: &'a Formats,
     /// For what it waits at its end.
     pub drain: Option<Drain>,
+    /// Whether loops can be stopped that do not await.
+    pub checkpoints: bool,
     /// Whether the notebook has something of its own that is called `display`.
     pub own_display: bool,
     /// The variables about whose type rustc is asked.
@@ -114,6 +117,9 @@ impl Rewriting<'_> {
         edits.extend(self.wishes.items.edits.iter().cloned());
         for (index, statement) in self.statements.iter().enumerate() {
             edits.extend(self.statement_edits(index, statement));
+        }
+        if self.wishes.checkpoints {
+            edits.extend(checkpoints::edits(self.cell));
         }
         if !self.wishes.own_display {
             edits.extend(display_calls::edits(self.cell));
@@ -373,6 +379,7 @@ mod tests {
             plan,
             formats: &Formats::default(),
             drain: None,
+            checkpoints: false,
             own_display: false,
             asked: &[],
         };
@@ -390,6 +397,7 @@ mod tests {
                     of_cell: true,
                     seconds: Some(2.0),
                 }),
+                checkpoints: false,
                 own_display: false,
                 asked: &[],
             };

@@ -36,6 +36,9 @@ const MAX_ATTEMPTS: usize = 12;
 /// ended by then, so this only bounds the case in which it ended before it had connected.
 const GONE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// What evcxr puts in front of how its child process ended.
+const EVCXRS_WORDS: &str = "Subprocess terminated with status:";
+
 /// The crates that re-export the trait of streams, as cells call them, and its path.
 const STREAM_CRATES: [(&str, &str); 4] = [
     ("futures", "futures::Stream"),
@@ -51,6 +54,8 @@ pub struct Notebook {
     pub items: Items,
     /// How values are shown.
     pub formats: Formats,
+    /// Whether loops can be stopped that do not await.
+    pub checkpoints: bool,
     /// What has been compiled.
     pub history: History,
 }
@@ -61,6 +66,7 @@ impl Notebook {
         Notebook {
             items: Items::default(),
             formats: Formats::default(),
+            checkpoints: true,
             history,
         }
     }
@@ -203,6 +209,7 @@ impl Run<'_> {
             plan,
             formats: &self.notebook.formats,
             drain: self.drain,
+            checkpoints: self.notebook.checkpoints,
             own_display: self.has_own_display(items),
             asked,
         };
@@ -499,8 +506,11 @@ impl Run<'_> {
         if self.wires.running.is_killed() {
             return CellError::Killed { lost };
         }
+        let reason = reason.trim();
+        let reason = reason.strip_prefix(EVCXRS_WORDS).unwrap_or(reason).trim();
+        let hint = hints::for_end(reason).map_or(String::new(), |hint| format!(": {hint}"));
         CellError::CellProcessDied {
-            reason: reason.trim().to_owned(),
+            reason: format!("{reason}{hint}"),
             lost,
         }
     }

@@ -2,19 +2,30 @@
 
 use std::process::Child;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use tokio::sync::Notify;
+
+use crate::compilers;
+use crate::error::{CellError, Variables};
 use crate::wire::CellId;
+
+/// How long a stopped cell's compilers are left alone before they are looked for again.
+const COMPILERS_PAUSE: Duration = Duration::from_millis(50);
 
 /// Shared by the worker thread, the relay and the control channel.
 #[derive(Debug, Default)]
 pub struct Running {
     state: Mutex<State>,
+    stopped: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
     /// The cell that is being compiled or run.
     cell: Option<CellId>,
+    /// Whether the worker has taken it up.
+    taken: bool,
     /// Whether the cell process has entered it.
     started: bool,
     /// How often the stop button was pressed for it.
@@ -55,9 +66,63 @@ impl Running {
     pub fn begin(&self, cell: CellId) {
         let mut state = self.lock();
         state.cell = Some(cell);
+        state.taken = false;
         state.started = false;
         state.stops = 0;
         state.killed = false;
+    }
+
+    /// The worker takes a cell up. Returns whether it is still wanted.
+    pub fn take(&self, cell: CellId) -> bool {
+        let mut state = self.lock();
+        state.taken = state.cell == Some(cell) && state.stops == 0;
+        state.taken
+    }
+
+    /// Waits until the cell is stopped that the worker has not taken up; what is busy with something
+    /// else then leaves it alone.
+    pub async fn stopped_early(&self) {
+        loop {
+            let mut stopped = std::pin::pin!(self.stopped.notified());
+            // Before looking, so that no stop comes in between.
+            stopped.as_mut().enable();
+            if self.is_stopped_early() {
+                return;
+            }
+            stopped.await;
+        }
+    }
+
+    fn is_stopped_early(&self) -> bool {
+        let state = self.lock();
+        state.stops > 0 && !state.taken
+    }
+
+    /// Why a cell failed: if it was stopped before it ran, because of that.
+    pub fn cause(&self, error: CellError) -> CellError {
+        let state = self.lock();
+        if state.stops > 0 && !state.started {
+            return CellError::Interrupted {
+                variables: Variables::default(),
+            };
+        }
+        error
+    }
+
+    /// Ends what compiles for a cell, until that has been answered or runs after all.
+    pub async fn end_compilers(&self, cell: CellId) {
+        loop {
+            let cell_process = {
+                let state = self.lock();
+                if state.cell != Some(cell) || state.started {
+                    return;
+                }
+                let process = state.process.as_ref();
+                process.map(|process| process.lock().unwrap_or_else(PoisonError::into_inner).id())
+            };
+            compilers::end(cell_process);
+            tokio::time::sleep(COMPILERS_PAUSE).await;
+        }
     }
 
     /// It has been answered.
@@ -80,7 +145,10 @@ impl Running {
         let mut state = self.lock();
         let cell = state.cell?;
         state.stops += 1;
-        Some((cell, state.stops))
+        let stops = state.stops;
+        drop(state);
+        self.stopped.notify_waiters();
+        Some((cell, stops))
     }
 
     /// Ends the cell process if it is still in this cell. What is being compiled is not in it yet,

@@ -114,7 +114,7 @@ async fn serve(
     });
     let instruction_tx = relay.start(event_rx);
     tokio::spawn(watch_clients(clients, instruction_tx.clone()));
-    let session = Session::start(worker::Parts {
+    let parts = worker::Parts {
         folder: folder.clone(),
         history,
         running,
@@ -122,7 +122,9 @@ async fn serve(
         instruction_tx,
         event_tx,
         drain: options.drain,
-    });
+        memory: options.memory,
+    };
+    let session = Session::start(parts, options.grace());
     let bracket = Bracket::new(iopub.clone());
 
     tokio::spawn(async move { while ctrl_c.recv().await.is_some() {} });

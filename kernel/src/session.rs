@@ -9,13 +9,10 @@ use tokio::sync::oneshot;
 
 use crate::child::Orders;
 use crate::complete::{Completions, Inspection};
-use crate::error::CellError;
+use crate::error::{CellError, Variables};
 use crate::running::Running;
 use crate::wire::Order;
 use crate::worker::{Parts, Request, Worker};
-
-/// How long a stopped cell may take to reach an await point before the cell process is ended.
-pub const GRACE: Duration = Duration::from_secs(5);
 
 /// A handle on the session. Clones are the same session.
 #[derive(Debug, Clone)]
@@ -24,11 +21,13 @@ pub struct Session {
     running: Arc<Running>,
     orders: Orders,
     cells: Arc<AtomicU64>,
+    /// How long a stopped cell may take to end before the cell process is ended.
+    grace: Duration,
 }
 
 impl Session {
     /// Starts the thread that sets evcxr up and then runs cells. Returns at once.
-    pub fn start(parts: Parts) -> Session {
+    pub fn start(parts: Parts, grace: Duration) -> Session {
         let running = Arc::clone(&parts.running);
         let orders = parts.orders.clone();
         Session {
@@ -36,6 +35,7 @@ impl Session {
             running,
             orders,
             cells: Arc::new(AtomicU64::new(1)),
+            grace,
         }
     }
 
@@ -51,21 +51,23 @@ impl Session {
     ) -> Result<(), CellError> {
         let cell = self.cells.fetch_add(1, Ordering::Relaxed);
         self.running.begin(cell);
-        let result = self
-            .ask(|reply_tx| Request::Execute {
-                cell,
-                code,
-                parent: Box::new(parent.clone()),
-                execution_count,
-                reply_tx,
-            })
-            .await
-            .unwrap_or_else(|| {
-                Err(CellError::Kernel {
-                    message: "the thread that runs the cells has ended; restart the kernel"
-                        .to_owned(),
-                })
-            });
+        let run = self.ask(|reply_tx| Request::Execute {
+            cell,
+            code,
+            parent: Box::new(parent.clone()),
+            execution_count,
+            reply_tx,
+        });
+        let ended = || CellError::Kernel {
+            message: "the thread that runs the cells has ended; restart the kernel".to_owned(),
+        };
+        let result = tokio::select! {
+            biased;
+            () = self.running.stopped_early() => Err(CellError::Interrupted {
+                variables: Variables::default(),
+            }),
+            result = run => result.unwrap_or_else(|| Err(ended())),
+        };
         self.running.end();
         result
     }
@@ -101,8 +103,9 @@ impl Session {
         .await?
     }
 
-    /// Stops the running cell at its await point; if it has none, a second call or the passing of
-    /// [`GRACE`] ends the cell process. Does nothing while nothing runs.
+    /// Stops the running cell: ends what compiles it; lets it end at an await point or a checkpoint; if
+    /// it reaches none, a second call or the passing of the grace time ends the cell process. Does
+    /// nothing while nothing runs.
     pub fn interrupt(&self) {
         let Some((cell, press)) = self.running.press_stop() else {
             return;
@@ -114,8 +117,9 @@ impl Session {
             running.kill_cell(cell);
             return;
         }
+        let grace = self.grace;
         tokio::spawn(async move {
-            tokio::time::sleep(GRACE).await;
+            tokio::join!(running.end_compilers(cell), tokio::time::sleep(grace));
             running.kill_cell(cell);
         });
     }

@@ -84,6 +84,8 @@ pub struct Parts {
     pub event_tx: mpsc::Sender<Event>,
     /// For how many seconds each cell waits for its tasks.
     pub drain: Option<f64>,
+    /// How many bytes of memory the cells may use.
+    pub memory: Option<u64>,
 }
 
 /// See the module's documentation.
@@ -144,8 +146,11 @@ impl Worker {
                 execution_count,
                 reply_tx,
             } => {
-                let result = self.execute(cell, &code, parent, execution_count);
-                let _ = reply_tx.send(result);
+                // It may have been stopped while the worker did something else.
+                if self.parts.running.take(cell) {
+                    let result = self.execute(cell, &code, parent, execution_count);
+                    let _ = reply_tx.send(result);
+                }
             }
             Request::Complete {
                 code,
@@ -211,7 +216,7 @@ impl Worker {
         )?;
         let failed = |error: evcxr::Error| anyhow!("evcxr cannot be set up: {error}");
         let (mut context, outputs) =
-            evaluator::open(&prebuilt, &session_dir.socket()).map_err(failed)?;
+            evaluator::open(&prebuilt, &session_dir.socket(), self.parts.memory).map_err(failed)?;
         tracing::debug!("making the runtime available to the cells");
         session_dir.restore_lock_file(&prebuilt)?;
         session_dir.show_std(&prebuilt)?;
@@ -255,8 +260,11 @@ impl Worker {
             instruction_tx: self.parts.instruction_tx.clone(),
         };
         let drain = self.parts.drain;
-        let evaluator = self.set_up().map_err(|error| CellError::Kernel {
-            message: format!("{error:#}"),
+        let running = Arc::clone(&self.parts.running);
+        let evaluator = self.set_up().map_err(|error| {
+            running.cause(CellError::Kernel {
+                message: format!("{error:#}"),
+            })
         })?;
         if wires.running.is_stopped() {
             return Err(CellError::Interrupted {
@@ -276,7 +284,8 @@ impl Worker {
             })
         });
         cell_source::forget_all();
-        result
+        // Whatever went wrong: the compilers were ended.
+        result.map_err(|error| self.parts.running.cause(error))
     }
 }
 
@@ -293,6 +302,7 @@ impl Evaluator {
             context: &mut self.context,
             prebuilt: &self.prebuilt,
             formats: &mut self.notebook.formats,
+            checkpoints: &mut self.notebook.checkpoints,
             items: &mut self.notebook.items,
             wires: &wires,
             drain,

@@ -8,7 +8,7 @@ from client import NAME
 
 
 class TestMorceaux(jupyter_kernel_test.KernelTests):
-    """What does not apply yet is left out: paging, history and clear_output."""
+    """What does not apply yet is left out: paging and history."""
 
     kernel_name = NAME
     language_name = "rust"
@@ -16,6 +16,7 @@ class TestMorceaux(jupyter_kernel_test.KernelTests):
 
     code_hello_world = 'println!("hello, world");'
     code_stderr = 'eprintln!("wrong");'
+    code_clear_output = "clear_output(false);"
     code_generate_error = 'panic!("as wanted");'
     code_inspect_sample = "String"
     code_execute_result = [

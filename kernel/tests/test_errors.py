@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 
 import psutil
 import pytest
 
 from client import Kernel
-from conftest import Gate
+from conftest import Gate, ended, short_folder
 from request import Cell
 
 SET_UP = """
@@ -18,7 +19,7 @@ SET_UP = """
 """
 
 # What stands in the generated code, and in no error that a user should read.
-GENERATED = ["morceaux::", "evcxr", "question_mark", "block_on", "cell_guard", "show!", "__show"]
+GENERATED = ["morceaux::", "evcxr", "question_mark", "block_on", "cell_guard", "show!", "__show", "checkpoint"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -207,6 +208,59 @@ def test_a_dying_process_is_an_error_that_says_what_is_lost(kernel: Kernel, code
     kernel.fails("lost_value", "CompilationError")
     kernel.ok("let lost_value = 2;")
     assert kernel.ok("lost_value").text == "2"
+
+
+@pytest.mark.parametrize(
+    "code, signal, hint",
+    [
+        ("unsafe { *std::hint::black_box(8 as *mut u8) = 1; }", "SIGSEGV", "memory"),
+        ("dig(0)", "SIGSEGV", "recursion"),
+        ("let _bad = Bad; panic!();", "SIGABRT", "destructor"),
+        ("std::process::abort();", "SIGABRT", "abort"),
+        (
+            "unsafe { libc_kill() }; std::thread::park();",
+            "SIGKILL",
+            "from outside",
+        ),
+    ],
+)
+def test_a_crash_is_named_and_the_next_cell_runs(
+    kernel: Kernel, code: str, signal: str, hint: str
+) -> None:
+    kernel.ok(
+        """
+        fn dig(depth: u64) -> u64 {
+            let data = std::hint::black_box([depth; 100]);
+            dig(depth + 1) + data[7]
+        }
+        struct Bad;
+        impl Drop for Bad { fn drop(&mut self) { panic!("in drop") } }
+        unsafe fn libc_kill() {
+            let own = std::process::id().to_string();
+            std::process::Command::new("kill").args(["-9", &own]).status().unwrap();
+        }
+        """
+    )
+    cell = kernel.fails(code, "CellProcessDied")
+    assert signal in cell.evalue and hint in cell.evalue
+    assert kernel.ok("1 + 1").text == "2"
+
+
+def test_a_panic_in_a_destructor_is_a_panic_like_any_other(kernel: Kernel) -> None:
+    kernel.ok("let unharmed = 1; struct Lone; impl Drop for Lone { fn drop(&mut self) { panic!(\"alone\") } }")
+    assert kernel.fails("{ let _lone = Lone; }", "Panic").evalue == "alone"
+    assert kernel.ok("unharmed").text == "1"
+
+
+def test_memory_can_be_limited() -> None:
+    with short_folder() as cache, pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, "MORCEAUX_MEMORY", str(1 << 30))
+        with ended(Kernel(cache)) as kernel:
+            kernel.ok("let fits = vec![1_u8; 100 << 20];")
+            cell = kernel.fails("let too_much = vec![1_u8; 2 << 30];", "CellProcessDied")
+            assert "memory allocation of 2147483648 bytes failed" in cell.stderr
+            assert "memory" in cell.evalue and "fits" in cell.evalue
+            assert kernel.ok("1 + 1").text == "2"
 
 
 def test_a_process_that_dies_between_cells_costs_one_cell(

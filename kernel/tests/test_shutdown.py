@@ -11,7 +11,7 @@ import pytest
 from client import SHUTDOWN_TIMEOUT, Kernel
 from conftest import Gate, ended
 
-BUSY = 'println!("on"); loop { std::hint::spin_loop(); }'
+BUSY = ':checkpoints 0\nprintln!("on"); loop { std::hint::spin_loop(); }'
 
 
 def test_a_kernel_that_rests_ends_with_all_its_processes(fresh_kernel: Kernel) -> None:

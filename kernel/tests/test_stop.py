@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import psutil
 import pytest
 
 from client import Kernel
@@ -25,7 +26,12 @@ SET_UP = """
     });
 """
 
-BUSY = 'println!("on"); loop { std::hint::spin_loop(); }'
+# What nothing but the end of the process ends.
+LOCKED = (
+    'println!("on"); let lock = std::sync::Mutex::new(()); let _first = lock.lock();'
+    " drop(lock.lock());"
+)
+UNCHECKED = ':checkpoints 0\nprintln!("on"); loop { std::hint::spin_loop(); }'
 PENDING = 'println!("on"); std::future::pending::<()>().await; println!("behind");'
 
 
@@ -112,6 +118,91 @@ def test_every_kind_of_await_can_be_stopped(kernel: Kernel, statement: str) -> N
     assert kernel.ok("kept").text == "41"
 
 
+BUSY_ITEMS = """
+    fn count() -> u64 {
+        let mut sum = 0;
+        for number in 0..u64::MAX { sum = std::hint::black_box(sum + number); }
+        sum
+    }
+    fn deep(depth: u64) -> u64 { if depth == 0 { 0 } else { deep(depth - 1) + 1 } }
+    fn nap() { std::thread::sleep(std::time::Duration::from_secs(600)); }
+    struct Worker;
+    impl Worker { fn work(&self) { while std::hint::black_box(true) {} } }
+"""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "loop { std::hint::spin_loop(); }",
+        "let mut number = 0_u64; while number < u64::MAX { number = number.wrapping_add(2) | 1; }",
+        "for number in 0..u64::MAX { std::hint::black_box(number); }",
+        "count();",
+        "loop { deep(100); }",
+        "Worker.work();",
+        "let work = || loop { std::hint::spin_loop(); }; work();",
+        "std::thread::sleep(std::time::Duration::from_secs(600));",
+        "nap();",
+        "tokio::task::spawn_blocking(nap_shortly).await.unwrap();",
+        "async { loop { std::hint::spin_loop(); } }.await;",
+        "let own = tokio::runtime::Builder::new_current_thread().build().unwrap();"
+        " own.block_on(std::future::pending::<()>());",
+        "vec![1, 2].iter().for_each(|_| nap());",
+    ],
+)
+def test_code_that_does_not_await_can_be_stopped(kernel: Kernel, statement: str) -> None:
+    kernel.ok(BUSY_ITEMS + "fn nap_shortly() { for _ in 0..300 { std::thread::sleep("
+              "std::time::Duration::from_millis(10)); } }")
+    cell = stopped(kernel, started(kernel, f'println!("on"); {statement} println!("behind");'))
+    assert cell.lines == ["on"]
+    assert kernel.ok("(kept, ticking.is_finished())").text == "(41, false)"
+
+
+def test_destructors_run_where_a_busy_loop_is_stopped(kernel: Kernel) -> None:
+    cell = started(kernel, 'let _loud = Loud("it"); println!("on"); loop {}')
+    assert stopped(kernel, cell).lines == ["on", "dropped it"]
+
+
+def test_a_task_that_keeps_a_loop_busy_is_ended_and_the_loop_goes_on(kernel: Kernel) -> None:
+    kernel.ok(
+        """
+        let own = EventLoop::new();
+        let busy = own.spawn(async { println!("busy"); loop { std::hint::spin_loop(); } });
+        let (say, mut said) = tokio::sync::mpsc::unbounded_channel();
+        own.spawn(async move {
+            for tick in 1.. { say.send(tick).unwrap(); tokio::task::yield_now().await; }
+        });
+        """
+    )
+    cell = kernel.start(
+        'println!("on"); if own.run_forever().is_err() { println!("bye"); }'
+    )
+    kernel.wait_for(lambda: cell.stdout)
+    kernel.stop()
+    kernel.finish(cell)
+    assert (cell.status, cell.lines) == ("ok", ["on", "bye"])
+    assert kernel.ok("own.run_until_complete(busy).unwrap_err().is_panic()").text == "true"
+    assert kernel.ok("own.run_until_complete(said.recv())").text == "Some(1)"
+
+
+@pytest.mark.timeout(240)
+def test_a_stop_ends_a_build_with_all_its_processes(kernel: Kernel) -> None:
+    def compilers() -> list[psutil.Process]:
+        names = {"cargo", "rustc", "cc", "ld"}
+        return [process for process in kernel.processes() if process.name() in names]
+
+    code = ':dep regex = "1"\nlet matched = regex::Regex::new("a+").unwrap().is_match("caat");'
+    cell = kernel.start(code)
+    kernel.wait_for(lambda: any(process.name() == "rustc" for process in compilers()))
+    kernel.stop()
+    kernel.finish(cell)
+    assert (cell.ename, cell.outputs) == ("Interrupted", [("error", "Interrupted")])
+    kernel.wait_for(lambda: not compilers(), timeout=5)
+    assert kernel.ok("(kept, ticking.is_finished())").text == "(41, false)"
+    kernel.ok(code)
+    assert kernel.ok("matched").text == "true"
+
+
 def test_a_stop_while_a_cell_is_compiled_ends_it_before_it_starts(kernel: Kernel) -> None:
     cell = kernel.start('println!("on"); tokio::time::sleep(std::time::Duration::MAX).await;')
     kernel.wait_for(lambda: cell.published)
@@ -171,13 +262,13 @@ def test_tasks_of_a_stopped_cell_go_on(kernel: Kernel) -> None:
     kernel.wait_for(lambda: len(cell.lines) > before + 2)
 
 
-# These two cost all variables, so they come last.
-@pytest.mark.parametrize("presses", [2, 1])
-def test_a_busy_cell_is_ended_with_its_process_but_items_are_kept(
-    kernel: Kernel, presses: int
+# These cost all variables, so they come last.
+@pytest.mark.parametrize("code, presses", [(LOCKED, 2), (UNCHECKED, 2), (LOCKED, 1)])
+def test_a_blocked_cell_is_ended_with_its_process_but_items_are_kept(
+    kernel: Kernel, code: str, presses: int
 ) -> None:
     kernel.ok(':dep itoa = "1"\nfn kept_item() -> i32 { 5 }\nlet lost_number = 1;')
-    cell = started(kernel, BUSY)
+    cell = started(kernel, code)
     begin = time.monotonic()
     for _ in range(presses):
         kernel.stop()
@@ -190,3 +281,4 @@ def test_a_busy_cell_is_ended_with_its_process_but_items_are_kept(
     code = "itoa::Buffer::new().format(kept_item() + async { 1 }.await).to_owned()"
     assert kernel.ok(code).text == '"6"'
     kernel.fails("lost_number", "CompilationError")
+    kernel.ok(":checkpoints 1")

@@ -1,11 +1,15 @@
 //! The stop button: from the kernel's order to the await point that it ends.
 
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use crate::wire::{CellId, NO_CELL};
-use crate::{input, room};
+use crate::cell::{self, Phase};
+use crate::wire::{CellId, NO_CELL, Outcome};
+use crate::{input, room, tasks};
 
 /// The stop button was pressed.
 ///
@@ -22,22 +26,40 @@ impl std::fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-/// Holds one permit while a stop of the running cell has not reached an await point yet.
+/// Told when the stop button is pressed.
 static PRESSED: Notify = Notify::const_new();
+
+/// The same as [`Cells::pressed`], to be read without the lock.
+static PENDING: AtomicBool = AtomicBool::new(false);
+
+/// How long a task on the cell's own thread may go on without reaching an await point.
+const TASK_GRACE: Duration = Duration::from_millis(500);
+
+thread_local! {
+    /// Since when this thread polls its task, if that began after the press.
+    static POLLED: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// The calling thread begins to poll a task.
+pub(crate) fn polls() {
+    if is_pressed() {
+        POLLED.set(Some(Instant::now()));
+    }
+}
 
 /// Which cell runs, and which one is to be stopped before it starts. One lock for both, so that a
 /// stop is never between them.
 struct Cells {
     running: CellId,
     stopped_early: CellId,
-    /// Whether a stop of the running cell has not reached an await point yet.
-    pressed: bool,
+    /// When the running cell was stopped, if it has not noticed yet.
+    pressed: Option<Instant>,
 }
 
 static CELLS: Mutex<Cells> = Mutex::new(Cells {
     running: NO_CELL,
     stopped_early: NO_CELL,
-    pressed: false,
+    pressed: None,
 });
 
 fn cells() -> MutexGuard<'static, Cells> {
@@ -48,9 +70,10 @@ fn cells() -> MutexGuard<'static, Cells> {
 pub(crate) fn stop(cell: CellId) {
     let mut cells = cells();
     if cells.running == cell {
-        cells.pressed = true;
-        PRESSED.notify_one();
+        cells.pressed = Some(Instant::now());
+        PENDING.store(true, Ordering::Relaxed);
         drop(cells);
+        PRESSED.notify_waiters();
         // What waits otherwise than for `pressed`.
         room::stopped();
         input::stopped();
@@ -64,34 +87,101 @@ pub(crate) fn stop(cell: CellId) {
 pub(crate) fn begin(cell: CellId) -> bool {
     let mut cells = cells();
     cells.running = cell;
-    cells.pressed = false;
     // What is still pressed was meant for an earlier cell.
-    forget_press();
+    cells.pressed = None;
+    PENDING.store(false, Ordering::Relaxed);
     cells.stopped_early == cell
-}
-
-/// Takes back the permit of a stop that nothing waited for.
-fn forget_press() {
-    let mut notified = std::pin::pin!(PRESSED.notified());
-    notified.as_mut().enable();
 }
 
 /// Waits for the stop button. Each press is seen by one waiter, once.
 pub(crate) async fn pressed() {
-    PRESSED.notified().await;
-    cells().pressed = false;
+    loop {
+        let mut notified = std::pin::pin!(PRESSED.notified());
+        // Before looking, so that no press comes in between.
+        notified.as_mut().enable();
+        if take_press() {
+            return;
+        }
+        notified.await;
+    }
 }
 
 /// Whether the running cell has been stopped, and has not noticed yet.
 pub(crate) fn is_pressed() -> bool {
-    cells().pressed
+    PENDING.load(Ordering::Relaxed)
 }
 
 /// The same, and from now on it has noticed.
 pub(crate) fn take_press() -> bool {
     let mut cells = cells();
-    if cells.pressed {
-        forget_press();
+    PENDING.store(false, Ordering::Relaxed);
+    cells.pressed.take().is_some()
+}
+
+/// A place where the cell can be stopped. The kernel puts it into loops.
+#[doc(hidden)]
+#[inline]
+pub fn checkpoint() {
+    if PENDING.load(Ordering::Relaxed) {
+        noticed();
     }
-    std::mem::take(&mut cells.pressed)
+}
+
+/// Ends the cell, if this is its own thread; tasks elsewhere go on. A task of a loop that the cell runs
+/// would do so at its next await point, and is ended where it reaches none.
+#[cold]
+#[doc(hidden)]
+pub fn noticed() {
+    if !matches!(cell::phase(), Phase::Inside(_)) || std::thread::panicking() {
+        return;
+    }
+    if !tasks::in_task() {
+        if take_press() {
+            cell::end(Outcome::Interrupted);
+        }
+        return;
+    }
+    let pressed = cells().pressed;
+    // A task that was not even polled then gets its time, too.
+    let since = pressed.max(POLLED.get());
+    if pressed.is_some() && since.is_some_and(|since| since.elapsed() > TASK_GRACE) {
+        eprintln!("note: a task was ended that reached no await point");
+        std::panic::resume_unwind(Box::new(Interrupted));
+    }
+}
+
+/// As `std::thread::sleep`, which the kernel exchanges for it: on the cell's own thread, the stop button
+/// ends it.
+#[doc(hidden)]
+pub fn sleep(duration: Duration) {
+    let end = Instant::now().checked_add(duration);
+    if !matches!(cell::phase(), Phase::Inside(_)) {
+        return std::thread::sleep(duration);
+    }
+    loop {
+        let left = end.map_or(Duration::MAX, |end| {
+            end.saturating_duration_since(Instant::now())
+        });
+        if left.is_zero() || room::sleep(left) {
+            return checkpoint();
+        }
+        checkpoint();
+        // A task on this thread has some time left.
+        std::thread::sleep(left.min(TASK_GRACE / 10));
+    }
+}
+
+/// As the future itself, which the kernel exchanges for it where another runtime waits for it on the
+/// cell's own thread: the stop button ends the cell there.
+#[doc(hidden)]
+pub async fn stoppable<F: IntoFuture>(future: F) -> F::Output {
+    let future = future.into_future();
+    if !matches!(cell::phase(), Phase::Inside(_)) || tasks::in_task() {
+        return future.await;
+    }
+    tokio::select! {
+        biased;
+        () = pressed() => cell::end(Outcome::Interrupted),
+        output = future => output,
+    }
 }

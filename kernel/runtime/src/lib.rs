@@ -70,6 +70,8 @@ pub use drain::drain;
 pub use event_loop::{EventLoop, Kernel, Own};
 pub use input::{InputError, input, password, try_input, try_password};
 pub use interrupt::Interrupted;
+#[doc(hidden)]
+pub use interrupt::{checkpoint, noticed, sleep, stoppable};
 pub use keep::Never;
 pub use mime::{Gif, Html, Jpeg, Json, Latex, Markdown, MimeBundle, Plain, Png, Show, Shown, Svg};
 pub use output_cell::OutputCell;

@@ -5,6 +5,7 @@
 //! their way. Stopping a cell ends its waiting.
 
 use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::cell::{self, Phase};
 use crate::interrupt;
@@ -67,6 +68,14 @@ pub(crate) fn passed_on(bytes: u64) {
     let mut charges = CHARGES.lock().unwrap_or_else(PoisonError::into_inner);
     charges.passed_on = bytes;
     PASSED_ON.notify_all();
+}
+
+/// Sleeps, but not beyond a stop. Returns whether the time has passed.
+pub(crate) fn sleep(duration: Duration) -> bool {
+    let charges = CHARGES.lock().unwrap_or_else(PoisonError::into_inner);
+    let goes_on = |_: &mut Charges| !interrupt::is_pressed();
+    let waited = PASSED_ON.wait_timeout_while(charges, duration, goes_on);
+    waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
 }
 
 /// Lets a cell that waits find out that it has been stopped.

@@ -17,7 +17,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::cell::{self, Phase};
-use crate::wire::{CellId, Outcome, Report, Stream};
+use crate::wire::{CellId, Report, Stream};
 use crate::{evcxr_words, input, interrupt, link, room, tasks};
 
 /// Longer writes are cut into several reports, so that other threads get their turn.
@@ -268,16 +268,12 @@ pub fn __print(args: std::fmt::Arguments<'_>) {
     }
 }
 
-/// Ends the cell here if the stop button was pressed. Only on its own thread and outside of tasks,
-/// which a stop leaves alone; and waits for room before the stream is locked, so that what tasks
-/// print does not wait for the same.
+/// A place where the cell can be stopped, and waits for room before the stream is locked, so that what
+/// tasks print does not wait for the same.
 fn checkpoint() {
     if cell::phase() == Phase::Elsewhere || tasks::in_task() {
         return;
     }
     room::wait();
-    let is_inside = matches!(cell::phase(), Phase::Inside(_));
-    if is_inside && !std::thread::panicking() && interrupt::take_press() {
-        cell::end(Outcome::Interrupted);
-    }
+    interrupt::checkpoint();
 }

@@ -15,6 +15,7 @@ use tokio::task::{self, Id, JoinHandle};
 
 use crate::block_on::kernel_runtime;
 use crate::cell;
+use crate::interrupt;
 use crate::wire::{CellId, NO_CELL};
 
 thread_local! {
@@ -91,6 +92,7 @@ pub(crate) fn watch(builder: &mut Builder, runs_by_itself: bool) -> &mut Builder
                 .as_ref()
                 .and_then(|shard| shard.get(&task.id()).map(|task| task.cell));
             CELL.set(cell.unwrap_or(NO_CELL));
+            interrupt::polls();
         })
         .on_after_task_poll(|_| CELL.set(NO_CELL))
         .on_task_terminate(|task| remove(task.id()))

@@ -1,0 +1,327 @@
+//! Where code that does not await can be stopped: at the head of each turn of a loop, and of each call
+//! of a function that calls itself. Pure.
+//!
+//! A checkpoint is one load and one branch, but it keeps the compiler from vectorizing a loop. So
+//! there is none in the innermost `for` loops that only compute, and `:checkpoints 0` leaves all out.
+//! Calls that would block without an end in sight are exchanged for such that can be stopped:
+//! `std::thread::sleep`, and what a `block_on` of another runtime waits for.
+
+use syn::spanned::Spanned;
+use syn::visit::{self, Visit};
+use syn::{
+    Block, Expr, ExprCall, ExprForLoop, ExprLoop, ExprMethodCall, ExprPath, ExprWhile, ImplItemFn,
+    ItemFn, ItemImpl, Macro, Signature,
+};
+
+use crate::cell_source::CellSource;
+use crate::macros;
+use crate::source_map::Edit;
+
+/// Methods that only compute, and that are compiled to a few instructions.
+const COMPUTING_METHODS: [&str; 24] = [
+    "abs",
+    "ceil",
+    "cos",
+    "count_ones",
+    "exp",
+    "floor",
+    "is_multiple_of",
+    "iter",
+    "iter_mut",
+    "len",
+    "ln",
+    "max",
+    "min",
+    "mul_add",
+    "pow",
+    "powf",
+    "powi",
+    "rem_euclid",
+    "round",
+    "sin",
+    "sqrt",
+    "wrapping_add",
+    "wrapping_mul",
+    "wrapping_sub",
+];
+
+/// The changes, in functions too.
+pub fn edits(cell: &CellSource) -> Vec<Edit> {
+    let mut insertion = Insertion {
+        start: cell.start(),
+        edits: Vec::new(),
+    };
+    for statement in cell.statements().into_iter().flatten() {
+        insertion.visit_stmt(statement);
+    }
+    insertion.edits
+}
+
+struct Insertion {
+    start: usize,
+    edits: Vec<Edit>,
+}
+
+impl Insertion {
+    fn checkpoint(&mut self, block: &Block) {
+        let brace = block.brace_token.span.open().byte_range();
+        self.edits.push(Edit::insert(
+            self.start + brace.end,
+            " morceaux::checkpoint();".to_owned(),
+        ));
+    }
+
+    fn function(&mut self, signature: &Signature, block: &Block) {
+        // What runs while the program is compiled, and what must not unwind.
+        if signature.constness.is_some() || signature.abi.is_some() {
+            return;
+        }
+        let mut calls = Calls {
+            name: signature.ident.to_string(),
+            found: false,
+        };
+        calls.visit_block(block);
+        if calls.found {
+            self.checkpoint(block);
+        }
+        self.visit_block(block);
+    }
+
+    fn wrap(&mut self, argument: &Expr) {
+        let range = argument.span().byte_range();
+        let before = "morceaux::stoppable(".to_owned();
+        self.edits
+            .push(Edit::insert(self.start + range.start, before));
+        self.edits
+            .push(Edit::insert(self.start + range.end, ")".to_owned()));
+    }
+}
+
+impl Visit<'_> for Insertion {
+    fn visit_expr_for_loop(&mut self, expr: &ExprForLoop) {
+        let mut work = Work { found: false };
+        work.visit_block(&expr.body);
+        if work.found {
+            self.checkpoint(&expr.body);
+        }
+        visit::visit_expr_for_loop(self, expr);
+    }
+
+    fn visit_expr_while(&mut self, expr: &ExprWhile) {
+        self.checkpoint(&expr.body);
+        visit::visit_expr_while(self, expr);
+    }
+
+    fn visit_expr_loop(&mut self, expr: &ExprLoop) {
+        self.checkpoint(&expr.body);
+        visit::visit_expr_loop(self, expr);
+    }
+
+    fn visit_item_fn(&mut self, item: &ItemFn) {
+        self.function(&item.sig, &item.block);
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &ImplItemFn) {
+        self.function(&item.sig, &item.block);
+    }
+
+    fn visit_item_impl(&mut self, item: &ItemImpl) {
+        // A destructor runs to its end.
+        let of_trait = item
+            .trait_
+            .as_ref()
+            .and_then(|(_, path, _)| path.segments.last());
+        if of_trait.is_none_or(|name| name.ident != "Drop") {
+            visit::visit_item_impl(self, item);
+        }
+    }
+
+    fn visit_expr_call(&mut self, call: &ExprCall) {
+        if let Expr::Path(function) = &*call.func {
+            let names = names(function);
+            match &*names.iter().map(String::as_str).collect::<Vec<_>>() {
+                ["std", "thread", "sleep"] | ["thread", "sleep"] => {
+                    let range = function.span().byte_range();
+                    self.edits.push(Edit {
+                        offset: self.start + range.start,
+                        removed: range.len(),
+                        inserted: "morceaux::sleep".to_owned(),
+                    });
+                }
+                ["morceaux", ..] => {}
+                [.., "block_on"] => call
+                    .args
+                    .iter()
+                    .next_back()
+                    .into_iter()
+                    .for_each(|a| self.wrap(a)),
+                _ => {}
+            }
+        }
+        visit::visit_expr_call(self, call);
+    }
+
+    fn visit_expr_method_call(&mut self, call: &ExprMethodCall) {
+        if call.method == "block_on"
+            && let Some(last) = call.args.last()
+        {
+            self.wrap(last);
+        }
+        visit::visit_expr_method_call(self, call);
+    }
+
+    fn visit_macro(&mut self, mac: &Macro) {
+        if !macros::quotes(mac) {
+            let expressions = macros::expressions(mac).unwrap_or_default();
+            expressions.iter().for_each(|expr| self.visit_expr(expr));
+        }
+    }
+
+    // What is computed while the program is compiled.
+    fn visit_item_const(&mut self, _: &syn::ItemConst) {}
+    fn visit_item_static(&mut self, _: &syn::ItemStatic) {}
+    fn visit_expr_const(&mut self, _: &syn::ExprConst) {}
+    fn visit_impl_item_const(&mut self, _: &syn::ImplItemConst) {}
+    fn visit_trait_item_const(&mut self, _: &syn::TraitItemConst) {}
+    fn visit_type(&mut self, _: &syn::Type) {}
+    fn visit_generic_argument(&mut self, _: &syn::GenericArgument) {}
+    fn visit_expr_repeat(&mut self, expr: &syn::ExprRepeat) {
+        self.visit_expr(&expr.expr);
+    }
+    fn visit_variant(&mut self, _: &syn::Variant) {}
+}
+
+fn names(path: &ExprPath) -> Vec<String> {
+    let segments = path.path.segments.iter();
+    segments.map(|segment| segment.ident.to_string()).collect()
+}
+
+/// Whether a function calls itself.
+struct Calls {
+    name: String,
+    found: bool,
+}
+
+impl Visit<'_> for Calls {
+    fn visit_expr_call(&mut self, call: &ExprCall) {
+        if let Expr::Path(function) = &*call.func {
+            self.found |= names(function).last() == Some(&self.name);
+        }
+        visit::visit_expr_call(self, call);
+    }
+
+    fn visit_expr_method_call(&mut self, call: &ExprMethodCall) {
+        self.found |= call.method == self.name;
+        visit::visit_expr_method_call(self, call);
+    }
+}
+
+/// Whether there is more to a loop than computing.
+struct Work {
+    found: bool,
+}
+
+impl Visit<'_> for Work {
+    fn visit_expr_call(&mut self, _: &ExprCall) {
+        self.found = true;
+    }
+
+    fn visit_expr_method_call(&mut self, call: &ExprMethodCall) {
+        self.found |= !COMPUTING_METHODS.contains(&&*call.method.to_string());
+        visit::visit_expr_method_call(self, call);
+    }
+
+    fn visit_macro(&mut self, _: &Macro) {
+        self.found = true;
+    }
+
+    fn visit_expr_for_loop(&mut self, _: &ExprForLoop) {
+        self.found = true;
+    }
+
+    fn visit_expr_while(&mut self, _: &ExprWhile) {
+        self.found = true;
+    }
+
+    fn visit_expr_loop(&mut self, _: &ExprLoop) {
+        self.found = true;
+    }
+
+    fn visit_expr_await(&mut self, _: &syn::ExprAwait) {
+        self.found = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source_map::SourceMap;
+
+    const CHECK: &str = " morceaux::checkpoint();";
+
+    fn rewritten(code: &str) -> String {
+        let edits = edits(&CellSource::new(code));
+        SourceMap::new(code, edits).rewritten().replace(CHECK, "#")
+    }
+
+    #[test]
+    fn loops_have_checkpoints_wherever_they_stand() {
+        assert_eq!(rewritten("loop {}"), "loop {#}");
+        assert_eq!(rewritten("while a { b(); }"), "while a {# b(); }");
+        assert_eq!(
+            rewritten(
+                "fn f() { for x in y { g(x) } }\nlet c = || loop { tokio::join!(async { loop {} }) };"
+            ),
+            "fn f() { for x in y {# g(x) } }\nlet c = || loop {# tokio::join!(async { loop {#} }) };"
+        );
+    }
+
+    #[test]
+    fn loops_that_only_compute_have_none() {
+        let code = "for x in &mut v { *x = x.sqrt() * 2.0 + w[0]; }";
+        assert_eq!(rewritten(code), code);
+        assert_eq!(
+            rewritten("for x in 0..9 { for y in 0..9 { s += x * y; } }"),
+            "for x in 0..9 {# for y in 0..9 { s += x * y; } }"
+        );
+    }
+
+    #[test]
+    fn functions_that_call_themselves_have_checkpoints() {
+        assert_eq!(
+            rewritten("fn f(x: u8) -> u8 { f(x + 1) } fn g() { f(1); }"),
+            "fn f(x: u8) -> u8 {# f(x + 1) } fn g() { f(1); }"
+        );
+        assert_eq!(
+            rewritten("impl T { fn walk(&self) { self.next.walk() } }"),
+            "impl T { fn walk(&self) {# self.next.walk() } }"
+        );
+    }
+
+    #[test]
+    fn what_must_not_unwind_or_runs_in_the_compiler_has_none() {
+        for code in [
+            "const fn f() -> u8 { loop {} }",
+            "const C: u8 = { let mut x = 0; while x < 9 { x += 1; } x };",
+            "extern \"C\" fn f() { loop {} }",
+            "impl Drop for T { fn drop(&mut self) { loop {} } }",
+            "let a = [0; { loop {} }];",
+        ] {
+            assert_eq!(rewritten(code), code);
+        }
+    }
+
+    #[test]
+    fn what_blocks_is_exchanged() {
+        assert_eq!(
+            rewritten("std::thread::sleep(d); thread::sleep(d); tokio::time::sleep(d).await;"),
+            "morceaux::sleep(d); morceaux::sleep(d); tokio::time::sleep(d).await;"
+        );
+        assert_eq!(
+            rewritten(
+                "rt.block_on(f()); futures::executor::block_on(async {}); morceaux::block_on(x);"
+            ),
+            "rt.block_on(morceaux::stoppable(f())); futures::executor::block_on(morceaux::stoppable(async {})); morceaux::block_on(x);"
+        );
+    }
+}
