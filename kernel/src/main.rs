@@ -45,6 +45,8 @@ mod output;
 mod pace;
 mod prebuilt;
 mod prepare;
+#[cfg(test)]
+mod properties;
 mod receive;
 mod relay;
 mod remedy;

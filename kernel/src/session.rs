@@ -14,6 +14,10 @@ use crate::running::Running;
 use crate::wire::Order;
 use crate::worker::{Parts, Request, Worker};
 
+/// How long a cell may take after the second press: who presses twice in a moment does not mean to lose
+/// what the cell, ending by itself, would have left.
+const DOUBLE_PRESS: Duration = Duration::from_millis(300);
+
 /// A handle on the session. Clones are the same session.
 #[derive(Debug, Clone)]
 pub struct Session {
@@ -113,11 +117,7 @@ impl Session {
         // Without a cell process there is nothing to stop.
         let _ = self.orders.send(Order::Interrupt { cell });
         let running = Arc::clone(&self.running);
-        if press > 1 {
-            running.kill_cell(cell);
-            return;
-        }
-        let grace = self.grace;
+        let grace = if press > 1 { DOUBLE_PRESS } else { self.grace };
         tokio::spawn(async move {
             tokio::join!(running.end_compilers(cell), tokio::time::sleep(grace));
             running.kill_cell(cell);

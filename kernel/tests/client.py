@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -210,6 +211,14 @@ class Kernel:
         """The kernel's process, and all that it and its cells have started."""
         kernel = psutil.Process(self.manager.provisioner.pid)
         return [kernel, *kernel.children(recursive=True)]
+
+    def process_names(self) -> set[str]:
+        """The names of these processes, as far as they have not ended meanwhile."""
+        names = set()
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                names.add(process.name())
+        return names
 
     def sessions(self) -> list[Path]:
         """The session folders that exist."""

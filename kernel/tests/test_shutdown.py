@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable
 
 import psutil
@@ -35,15 +36,26 @@ def test_a_kernel_ends_while_a_cell_computes(fresh_kernel: Kernel) -> None:
     fresh_kernel.shut_down(restart=True)
 
 
-def test_a_killed_kernel_leaves_no_process_and_the_next_one_sweeps_its_folder(
-    fresh_kernel: Kernel,
-) -> None:
-    cell = fresh_kernel.start(BUSY)
+def test_a_killed_kernel_leaves_no_process_and_no_folder(fresh_kernel: Kernel) -> None:
+    cell = fresh_kernel.start(
+        'std::process::Command::new("sleep").arg("600").spawn().unwrap(); println!("on"); loop {}'
+    )
     fresh_kernel.wait_for(lambda: cell.stdout)
     processes = fresh_kernel.processes()
     processes[0].kill()
     _, alive = psutil.wait_procs(processes, timeout=SHUTDOWN_TIMEOUT)
     assert not alive
+    deadline = time.monotonic() + SHUTDOWN_TIMEOUT
+    while fresh_kernel.sessions():
+        assert time.monotonic() < deadline, f"left: {fresh_kernel.sessions()}"
+        time.sleep(0.05)
+    fresh_kernel.close()
+
+
+def test_a_folder_that_was_left_is_swept_by_the_next_kernel(fresh_kernel: Kernel) -> None:
+    # The cell process first: then nobody is there who could remove it.
+    for process in reversed(fresh_kernel.processes()):
+        process.kill()
     (left,) = fresh_kernel.sessions()
     fresh_kernel.close()
     with ended(Kernel(fresh_kernel.cache)) as later:

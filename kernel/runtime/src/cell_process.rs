@@ -14,8 +14,8 @@ use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 use crate::cell::{self, Phase};
 use crate::wire::{self, Order, Outcome, Report};
 use crate::{
-    block_on, evcxr_words, forget, frames, input, interrupt, libraries, link, rescue, room, stdio,
-    tasks, ways,
+    block_on, evcxr_words, forget, frames, input, interrupt, libraries, link, orphaned, rescue,
+    room, stdio, tasks, ways,
 };
 
 /// What the program's own system calls on standard streams pass through. As the kernel's
@@ -44,7 +44,11 @@ const CANCELED: isize = -2;
 #[unsafe(no_mangle)]
 pub extern "C" fn morceaux_cell_process(set_hooks: extern "C" fn(Hooks)) -> i32 {
     match prepare(set_hooks) {
-        Ok(commands) => serve(commands),
+        Ok(commands) => match serve(commands) {
+            // The kernel may have gone, which the thread that takes its orders need not have seen.
+            0 => orphaned::leave(),
+            code => code,
+        },
         Err(error) => {
             eprintln!("morceaux: the cell process cannot start: {error}");
             1

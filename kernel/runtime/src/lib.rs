@@ -42,6 +42,7 @@ mod keep;
 mod libraries;
 mod link;
 mod mime;
+mod orphaned;
 mod output_cell;
 mod question_mark;
 mod rescue;

@@ -2,8 +2,10 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use crate::orphaned;
 use crate::wire::{self, MAX_FRAME_BYTES, Order, Report};
 
 /// The sending half. One lock orders the reports of all threads.
@@ -17,6 +19,7 @@ pub(crate) fn connect(
     path: &std::ffi::OsStr,
     obey: impl Fn(Order) + Send + 'static,
 ) -> std::io::Result<()> {
+    orphaned::remember(Path::new(path));
     let sender = UnixStream::connect(path)?;
     let receiver = sender.try_clone()?;
     if LINK.set(Mutex::new(sender)).is_err() {
@@ -40,7 +43,7 @@ pub(crate) fn send(report: &Report) {
     // the kernel hangs up.
     let mut socket = link.lock().unwrap_or_else(PoisonError::into_inner);
     if socket.write_all(&frame).is_err() {
-        leave();
+        orphaned::leave();
     }
 }
 
@@ -60,12 +63,5 @@ fn take_orders(mut socket: UnixStream, obey: impl Fn(Order)) {
             Err(_) => break,
         }
     }
-    leave();
-}
-
-/// Ends the process: without its kernel it has nobody to work for. No destructors, since threads of
-/// the user may be anywhere.
-fn leave() -> ! {
-    // SAFETY: `_exit` has no preconditions.
-    unsafe { libc::_exit(0) }
+    orphaned::leave();
 }
