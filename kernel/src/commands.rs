@@ -8,8 +8,8 @@ use crate::diagnostics;
 use crate::error::CellError;
 use crate::items::Items;
 use crate::options;
+use crate::pace::Limits;
 use crate::prebuilt::{Prebuilt, Toolchain};
-use crate::relay::Limits;
 use crate::rewrite::Drain;
 use crate::run::Wires;
 

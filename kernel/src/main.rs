@@ -17,6 +17,7 @@ mod child;
 mod commands;
 mod compilers;
 mod complete;
+mod content;
 mod control;
 mod conversion;
 mod dependency_dylib;

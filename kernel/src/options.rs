@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::relay::Limits;
+use crate::pace::Limits;
 
 /// See the module's documentation.
 #[derive(Args, Debug, Clone)]

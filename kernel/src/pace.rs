@@ -29,6 +29,18 @@ const BACKGROUND: f64 = 0.8;
 /// The environment variable that `jupyter_server` sets for the kernels of its sessions.
 const SERVER_VAR: &str = "JPY_SESSION_NAME";
 
+/// How much output may wait for the front ends, and how fast it goes there.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// Bytes a second; 0 is without limit. Else what the front end takes, as far as is known.
+    pub rate: Option<usize>,
+    /// How many bytes of each cell wait before text is left out that nobody waits with.
+    pub backlog: Option<usize>,
+}
+
+/// The default of [`Limits::backlog`].
+pub const BACKLOG: usize = 2 << 20;
+
 /// What was sent lately, and what may be sent now.
 #[derive(Debug)]
 pub struct Pace {

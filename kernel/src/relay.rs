@@ -13,24 +13,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use jupyter_protocol::{
-    ClearOutput, DisplayData, ExecuteResult, ExecutionCount, JupyterMessage, JupyterMessageContent,
-    Media, Stdio, StreamContent, Transient, UpdateDisplayData,
-};
-use serde_json::{Map, Value};
+use jupyter_protocol::{ExecutionCount, JupyterMessage};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::cell_source;
 use crate::child::{Event, Orders};
+use crate::content::content;
 use crate::hints;
 use crate::history::History;
 use crate::iopub::IoPub;
 use crate::output::{CellOutput, Output};
-use crate::pace::{self, Pace};
+use crate::pace::{self, BACKLOG, Limits, Pace};
 use crate::running::Running;
 use crate::stdin::Questions;
-use crate::wire::{Bundle, CellId, Line, NO_CELL, Order, Outcome, Report, Stream};
+use crate::wire::{CellId, Line, NO_CELL, Order, Outcome, Report, Stream};
 
 /// How long text is collected before it is sent.
 const COLLECT: Duration = Duration::from_millis(20);
@@ -44,18 +41,6 @@ const MAX_MESSAGE_BYTES: usize = 64 << 10;
 /// How long iopub may be full before what waits is left out: a subscriber that takes nothing must
 /// not stop the others.
 const STALLED: Duration = Duration::from_secs(5);
-
-/// How much output may wait for the front ends, and how fast it goes there.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Limits {
-    /// Bytes a second; 0 is without limit. Else what the front end takes, as far as is known.
-    pub rate: Option<usize>,
-    /// How many bytes of each cell wait before text is left out that nobody waits with.
-    pub backlog: Option<usize>,
-}
-
-/// The default of [`Limits::backlog`].
-const BACKLOG: usize = 2 << 20;
 
 /// What became of a cell in the cell process.
 #[derive(Debug, PartialEq, Eq)]
@@ -609,95 +594,4 @@ enum Sent {
     Part,
     /// There is no room for it.
     Nothing,
-}
-
-/// The message that shows an output; none where there is nothing to show.
-fn content(output: Output, execution_count: ExecutionCount) -> Option<JupyterMessageContent> {
-    Some(match output {
-        Output::Text { stream, text } => {
-            let name = match stream {
-                Stream::Stdout => Stdio::Stdout,
-                Stream::Stderr => Stdio::Stderr,
-            };
-            StreamContent { name, text }.into()
-        }
-        Output::Display { bundle, id, update } => {
-            let data = media(bundle)?;
-            let transient = Transient { display_id: id };
-            let metadata = Map::new();
-            if update {
-                UpdateDisplayData {
-                    data,
-                    metadata,
-                    transient,
-                }
-                .into()
-            } else {
-                let transient = Some(transient);
-                DisplayData {
-                    data,
-                    metadata,
-                    transient,
-                }
-                .into()
-            }
-        }
-        Output::Clear { wait } => ClearOutput { wait }.into(),
-        Output::Result { bundle } => {
-            // Left out, it would be sent as `null`, which the protocol does not allow.
-            let transient = Some(Transient::default());
-            let result = ExecuteResult::new(execution_count, media(bundle)?);
-            ExecuteResult {
-                transient,
-                ..result
-            }
-            .into()
-        }
-    })
-}
-
-/// A MIME bundle as the protocol has it: JSON types hold JSON, all others text.
-fn media(bundle: Bundle) -> Option<Media> {
-    if bundle.is_empty() {
-        return None;
-    }
-    let content = |mime_type: &str, content: String| {
-        if mime_type.ends_with("json") {
-            serde_json::from_str(&content).unwrap_or(Value::String(content))
-        } else {
-            Value::String(content)
-        }
-    };
-    let data: Map<String, Value> = bundle
-        .into_iter()
-        .map(|(mime_type, text)| {
-            let value = content(&mime_type, text);
-            (mime_type, value)
-        })
-        .collect();
-    serde_json::from_value(Value::Object(data)).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_is_sent_as_json_and_pictures_as_text() {
-        let bundle = vec![
-            ("application/json".to_owned(), r#"{"a": 1}"#.to_owned()),
-            ("image/svg+xml".to_owned(), "<svg/>".to_owned()),
-            ("text/x-own".to_owned(), "own".to_owned()),
-        ];
-        let data = serde_json::to_value(media(bundle).unwrap()).unwrap();
-        assert_eq!(
-            data,
-            serde_json::json!({"application/json": {"a": 1}, "image/svg+xml": "<svg/>", "text/x-own": "own"})
-        );
-    }
-
-    #[test]
-    fn an_empty_bundle_is_no_message() {
-        assert!(media(Vec::new()).is_none());
-    }
 }
