@@ -26,6 +26,7 @@ mod display_calls;
 mod error;
 mod evaluator;
 mod files;
+mod generated;
 mod heartbeat;
 mod hints;
 mod history;

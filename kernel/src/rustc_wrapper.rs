@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use crate::prebuilt::{Prebuilt, RUSTC_WRAPPER, SHARED_CRATES};
-use crate::{dependency_dylib, identity, line_tables, warnings};
+use crate::{dependency_dylib, generated, identity, line_tables, warnings};
 
 /// evcxr's own name for this mode, which it wants when `:cache` is on.
 const EVCXRS_WRAPPER: &str = "EVCXR_RUSTC_WRAPPER";
@@ -21,6 +21,9 @@ const DONE: &str = "MORCEAUX_WRAPPED";
 
 /// The name of the crate that evcxr makes of a cell.
 const CELL: &str = "ctx";
+
+/// Its source, where evcxr compiles.
+const SOURCE: &str = "src/lib.rs";
 
 /// Where this file is, in the folder in which evcxr compiles, rustc names types by their full paths.
 pub const FULL_PATHS: &str = "full-paths";
@@ -73,6 +76,7 @@ pub fn run(prebuilt: &Prebuilt) -> ExitCode {
         command.arg(&rustc).env(DONE, "1");
     }
     if is_cell == Some(Step::Build) {
+        use_compiled_store();
         line_tables::remember(&rustc, &args);
     }
     command.args(args);
@@ -86,6 +90,16 @@ pub fn run(prebuilt: &Prebuilt) -> ExitCode {
     };
     eprintln!("error: {} cannot be started: {error}", rustc.display());
     ExitCode::FAILURE
+}
+
+/// Lets the cell, whose dependencies are known to include the runtime, use its store of variables.
+/// Where that is not possible, it has its own.
+fn use_compiled_store() {
+    if let Ok(source) = std::fs::read_to_string(SOURCE)
+        && let Some(replaced) = generated::with_compiled_store(&source)
+    {
+        let _ = std::fs::write(SOURCE, replaced);
+    }
 }
 
 /// What cargo does with a cell.

@@ -11,12 +11,18 @@
 //! ```
 
 use std::fs::{self, DirBuilder, File, FileTimes};
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 
 use crate::prebuilt::Prebuilt;
+
+/// How often a kernel tries to remove what others have left, and the time in between.
+const SWEEPS: u32 = 50;
+const SWEEP_PAUSE: Duration = Duration::from_millis(200);
 
 /// Removed when dropped, and by any later kernel if this one is killed.
 #[derive(Debug)]
@@ -43,15 +49,12 @@ impl SessionDir {
     /// Where the user's cache folder cannot be written to.
     pub fn create(path: &Path) -> anyhow::Result<SessionDir> {
         let sessions = path.parent().context("a session folder lies in a folder")?;
-        let create = || -> std::io::Result<SessionDir> {
+        let create = || -> io::Result<SessionDir> {
             DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
                 .create(sessions)?;
-            // One at a time, so that nobody sweeps a folder whose lock is about to be taken.
-            let all = File::create(sessions.join(".lock"))?;
-            all.lock()?;
-            sweep(sessions);
+            let _all = lock_all(sessions)?;
             DirBuilder::new().mode(0o700).create(path)?;
             let lock = File::create(path.join("lock"))?;
             lock.lock()?;
@@ -60,6 +63,8 @@ impl SessionDir {
                 _lock: lock,
             })
         };
+        let sessions_of_others = sessions.to_owned();
+        std::thread::spawn(move || sweep_until_done(&sessions_of_others));
         create().with_context(|| {
             format!(
                 "{} cannot be written to; is the disk full?",
@@ -124,7 +129,7 @@ impl SessionDir {
     pub fn keep_as_template(&self, prebuilt: &Prebuilt) -> anyhow::Result<()> {
         let template = prebuilt.template();
         let _ = fs::remove_dir_all(&template);
-        let copy = || -> std::io::Result<()> {
+        let copy = || -> io::Result<()> {
             for part in [".cargo", "cells"] {
                 fs::create_dir_all(template.join(part))?;
                 link_tree(&self.path.join(part), &template.join(part))?;
@@ -160,19 +165,48 @@ pub fn std_source(session: &Path) -> PathBuf {
     session.join("std-source")
 }
 
-fn sweep(sessions: &Path) {
-    let folders = fs::read_dir(sessions).into_iter().flatten().flatten();
-    for folder in folders.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-        let lock = File::open(folder.path().join("lock"));
-        if lock.is_ok_and(|lock| lock.try_lock().is_ok()) {
-            let _ = fs::remove_dir_all(folder.path());
+/// One kernel at a time makes or sweeps folders, so that nobody sweeps one whose lock is about to be
+/// taken.
+fn lock_all(sessions: &Path) -> io::Result<File> {
+    let all = File::create(sessions.join(".lock"))?;
+    all.lock()?;
+    Ok(all)
+}
+
+/// Removes what killed kernels have left. What their compilers still write into withstands for a while.
+fn sweep_until_done(sessions: &Path) {
+    for _ in 0..SWEEPS {
+        let Ok(all) = lock_all(sessions) else { return };
+        if sweep(sessions) {
+            return;
         }
+        drop(all);
+        std::thread::sleep(SWEEP_PAUSE);
+    }
+}
+
+/// Returns whether everything that was left is gone.
+fn sweep(sessions: &Path) -> bool {
+    let folders = fs::read_dir(sessions).into_iter().flatten().flatten();
+    folders
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|folder| folder.path())
+        .filter(|folder| is_left(folder))
+        .all(|folder| fs::remove_dir_all(folder).is_ok())
+}
+
+/// Whether nobody holds the folder's lock. Where there is none, somebody has begun to remove the folder
+/// and not finished.
+fn is_left(folder: &Path) -> bool {
+    match File::open(folder.join("lock")) {
+        Ok(lock) => lock.try_lock().is_ok(),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
 }
 
 /// Copies a tree. Compiled crates are linked instead, which costs neither time nor space: rustc
 /// replaces such files, and never writes into them.
-fn link_tree(from: &Path, to: &Path) -> std::io::Result<()> {
+fn link_tree(from: &Path, to: &Path) -> io::Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let (from, to) = (entry.path(), to.join(entry.file_name()));
@@ -229,8 +263,10 @@ mod tests {
         let held = lock("held");
         held.lock().unwrap();
         drop(lock("left"));
-        sweep(sessions.path());
-        assert!(sessions.path().join("held").exists());
-        assert!(!sessions.path().join("left").exists());
+        drop(lock("half removed"));
+        fs::remove_file(sessions.path().join("half removed/lock")).unwrap();
+        assert!(sweep(sessions.path()));
+        let there = |name: &str| sessions.path().join(name).exists();
+        assert!(there("held") && !there("left") && !there("half removed"));
     }
 }

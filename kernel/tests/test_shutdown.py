@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 import pytest
@@ -13,6 +14,13 @@ from client import SHUTDOWN_TIMEOUT, Kernel
 from conftest import Gate, ended
 
 BUSY = ':checkpoints 0\nprintln!("on"); loop { std::hint::spin_loop(); }'
+
+
+def wait_until_gone(folders: Callable[[], list[Path]]) -> None:
+    deadline = time.monotonic() + SHUTDOWN_TIMEOUT
+    while left := folders():
+        assert time.monotonic() < deadline, f"left: {left}"
+        time.sleep(0.05)
 
 
 def test_a_kernel_that_rests_ends_with_all_its_processes(fresh_kernel: Kernel) -> None:
@@ -45,10 +53,7 @@ def test_a_killed_kernel_leaves_no_process_and_no_folder(fresh_kernel: Kernel) -
     processes[0].kill()
     _, alive = psutil.wait_procs(processes, timeout=SHUTDOWN_TIMEOUT)
     assert not alive
-    deadline = time.monotonic() + SHUTDOWN_TIMEOUT
-    while fresh_kernel.sessions():
-        assert time.monotonic() < deadline, f"left: {fresh_kernel.sessions()}"
-        time.sleep(0.05)
+    wait_until_gone(fresh_kernel.sessions)
     fresh_kernel.close()
 
 
@@ -60,7 +65,7 @@ def test_a_folder_that_was_left_is_swept_by_the_next_kernel(fresh_kernel: Kernel
     fresh_kernel.close()
     with ended(Kernel(fresh_kernel.cache)) as later:
         later.ok("1")
-        assert not left.exists()
+        wait_until_gone(lambda: left.exists() and [left])
 
 
 def test_a_kernel_that_nobody_listens_to_ends_when_it_is_terminated(

@@ -21,8 +21,7 @@ pub(crate) type Erased<'a> = Pin<&'a mut dyn Future<Output = ()>>;
 /// The stop button drops the future at its await point and ends the cell.
 #[doc(hidden)]
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    stoppable(future, &|future| kernel_runtime().block_on(future))
-        .unwrap_or_else(|Interrupted| end())
+    stoppable(future, &on_kernel_runtime).unwrap_or_else(|Interrupted| end())
 }
 
 /// As [`block_on`], but leaves it to the caller to end the cell, where the stop button or a `?` in
@@ -32,9 +31,13 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// How the cell ends.
 #[doc(hidden)]
 pub fn try_block_on<F: Future>(future: F) -> Result<F::Output, End> {
-    let runner = |future: Erased<'_>| kernel_runtime().block_on(future);
-    let ended = cell::catch_end(|| stoppable(future, &runner))?;
+    let ended = cell::catch_end(|| stoppable(future, &on_kernel_runtime))?;
     ended.map_err(|Interrupted| End(Outcome::Interrupted))
+}
+
+/// A function and no closure: one in a generic function is generic, too.
+pub(crate) fn on_kernel_runtime(future: Erased<'_>) {
+    kernel_runtime().block_on(future);
 }
 
 /// Drives a future with `runner` until it is ready or the stop button is pressed.

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::sync::OnceLock;
 
 use crate::cell::{self, Phase};
+use crate::variable_store;
 
 /// evcxr's side of the original standard output.
 static EVCXR: OnceLock<File> = OnceLock::new();
@@ -15,7 +16,7 @@ pub(crate) const EXECUTION_COMPLETE: &[u8] = b"EVCXR_EXECUTION_COMPLETE\n";
 /// What evcxr's generated code prints when the cell has unwound.
 pub(crate) const PANIC_NOTIFICATION: &[u8] = b"EVCXR_PANIC_NOTIFICATION\n";
 /// How a line begins by which evcxr is told that a variable was lost.
-pub(crate) const VARIABLE_CHANGED_TYPE: &[u8] = b"EVCXR_VARIABLE_CHANGED_TYPE:";
+pub(crate) const VARIABLE_CHANGED_TYPE: &[u8] = variable_store::VARIABLE_CHANGED_TYPE.as_bytes();
 
 /// From now on evcxr reads here.
 pub(crate) fn listen(words: File) {

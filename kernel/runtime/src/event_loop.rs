@@ -7,7 +7,7 @@ use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::block_on::{end, kernel_runtime, stoppable};
+use crate::block_on::{Erased, end, kernel_runtime, on_kernel_runtime, stoppable};
 use crate::interrupt::Interrupted;
 use crate::tasks;
 
@@ -39,6 +39,13 @@ struct OwnLoop {
     runtime: LocalRuntime,
     /// Holds one permit after a [`EventLoop::stop`] that no `run_forever` has seen yet.
     stop: Notify,
+}
+
+impl OwnLoop {
+    /// Not written where it is used: there it would be as generic as what is around it.
+    fn runner(&self) -> impl Fn(Erased<'_>) {
+        |future| self.runtime.block_on(future)
+    }
 }
 
 /// The kind of the kernel's own loop.
@@ -119,7 +126,7 @@ impl EventLoop {
 
     #[track_caller]
     fn drive<F: Future>(&self, future: F) -> Result<F::Output, Interrupted> {
-        stoppable(future, &|future| self.kind.0.runtime.block_on(future))
+        stoppable(future, &self.kind.0.runner())
     }
 }
 
@@ -163,7 +170,7 @@ impl EventLoop<Kernel> {
 
     #[track_caller]
     fn drive<F: Future>(future: F) -> Result<F::Output, Interrupted> {
-        stoppable(future, &|future| kernel_runtime().block_on(future))
+        stoppable(future, &on_kernel_runtime)
     }
 }
 

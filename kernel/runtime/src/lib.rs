@@ -53,6 +53,7 @@ mod show;
 mod stdio;
 mod table;
 mod tasks;
+mod variable_store;
 mod ways;
 pub mod wire;
 
@@ -92,6 +93,14 @@ pub mod prelude {
     pub use crate::{
         DisplayHandle, EventLoop, Html, Interrupted, Jpeg, Latex, Markdown, MimeBundle, OutputCell,
         Png, Show, Svg, Table, clear_output, display,
+    };
+}
+
+/// What cells use in place of what evcxr generates into them.
+#[doc(hidden)]
+pub mod __evcxr {
+    pub use crate::variable_store::{
+        USER_ERROR_OCCURRED, VARIABLE_CHANGED_TYPE, VariableStore, create_variable_store,
     };
 }
 
