@@ -215,8 +215,8 @@ impl Session<'_> {
     }
 
     fn toolchain(&mut self, command: &str, name: &str) -> Result<EvalOutputs, CellError> {
-        let wanted = Toolchain::verbose_version(Some(name));
-        let present = Toolchain::verbose_version(None);
+        let wanted = Toolchain::verbose_version_of(name);
+        let present = Toolchain::find().map(|present| present.verbose_version);
         match (wanted, present) {
             (Ok(wanted), Ok(present)) if wanted == present => self.evaluate(command),
             (Err(error), _) => Err(refused(

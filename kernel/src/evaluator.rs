@@ -9,6 +9,7 @@ use evcxr::{CommandContext, EvalContext, EvalContextOutputs};
 
 use crate::cell_process;
 use crate::prebuilt::Prebuilt;
+use crate::programs::Programs;
 use crate::wire::SOCKET_VAR;
 
 /// The environment variable by which evcxr is told where to compile.
@@ -21,7 +22,7 @@ const STD_SOURCE: &str = "RUST_SRC_PATH";
 ///
 /// # Safety
 /// The process must have a single thread.
-pub unsafe fn set_environment(cells: &Path, std_source: &Path) {
+pub unsafe fn set_environment(cells: &Path, std_source: &Path, programs: &Programs) {
     // SAFETY: as the caller promises.
     unsafe {
         std::env::set_var(EVCXRS_FOLDER, cells);
@@ -29,7 +30,7 @@ pub unsafe fn set_environment(cells: &Path, std_source: &Path) {
         // It would come before the wrapper that the session's configuration names.
         std::env::remove_var("RUSTC_WRAPPER");
         std::env::remove_var("RUSTC_WORKSPACE_WRAPPER");
-        if let Some(path) = path_with_cargo() {
+        if let Some(path) = path_with_cargo().and_then(|path| programs.before(&path)) {
             std::env::set_var("PATH", path);
         }
     }
@@ -44,14 +45,15 @@ fn path_with_cargo() -> Option<OsString> {
     std::env::join_paths(folders).ok()
 }
 
-/// Starts evcxr and, through it, a cell process that connects to `socket` and may use so many bytes of
-/// memory.
+/// Starts evcxr and, through it, a cell process that connects to `socket`, finds `programs` no more than
+/// the user does, and may use so many bytes of memory.
 ///
 /// # Errors
 /// evcxr's own, as text.
 pub fn open(
     prebuilt: &Prebuilt,
     socket: &Path,
+    programs: &Programs,
     memory: Option<u64>,
 ) -> Result<(CommandContext, EvalContextOutputs), evcxr::Error> {
     let mut command = Command::new(prebuilt.cell_process());
@@ -59,6 +61,9 @@ pub fn open(
     let terminal = std::env::var("TERM").unwrap_or_default();
     if ["", "dumb"].contains(&&*terminal) {
         command.env("TERM", "xterm-256color");
+    }
+    if let Some(path) = programs.without(&std::env::var_os("PATH").unwrap_or_default()) {
+        command.env("PATH", path);
     }
     if let Some(memory) = memory {
         command.env(cell_process::MEMORY_VAR, memory.to_string());

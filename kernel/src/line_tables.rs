@@ -2,20 +2,17 @@
 //! would cost each of them time. When one has panicked, it is compiled once more, with them; if the
 //! machine code is the same, they hold for what has run.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use addr2line::Loader;
 use object::{Object, ObjectSection};
 
+use crate::cell_call::{CellCall, Step};
 use crate::wire::Call;
-
-/// The file, in the folder in which evcxr compiles, in which lies the last call of rustc for a cell:
-/// program and arguments, each behind a zero.
-const LAST_CALL: &str = "rustc-call";
 
 /// Where the other library is compiled, in the same folder.
 const FOLDER: &str = "line-tables";
@@ -24,19 +21,14 @@ const FOLDER: &str = "line-tables";
 const CRATE: &str = "ctx::";
 const SOURCE: &str = "cells/src/lib.rs";
 
+/// The same in the folder in which evcxr compiles.
+const SOURCE_FILE: &str = "src/lib.rs";
+
 /// How the function is called that evcxr makes of a cell's statements. It calls them as a closure.
 const STATEMENTS: &str = "run_user_code_";
 
 /// A function of the user's that had not returned; none for the statements of the cell.
 pub type Frame = (Option<String>, u32);
-
-/// Remembers how a cell is compiled. Called where evcxr compiles.
-pub fn remember(rustc: &OsStr, args: &[OsString]) {
-    let words = std::iter::once(rustc).chain(args.iter().map(OsString::as_os_str));
-    let call: Vec<&[u8]> = words.map(OsStrExt::as_bytes).collect();
-    // Without it, panics have fewer lines.
-    let _ = fs::write(LAST_CALL, call.join(&0));
-}
 
 /// The user's frames, innermost first, of the cell that was compiled last in this folder; none where
 /// they cannot be known.
@@ -59,36 +51,35 @@ pub fn frames(folder: &Path, calls: &[Call]) -> Vec<Frame> {
 
 /// Compiles the cell again; returns the library.
 fn compile(folder: &Path) -> Option<PathBuf> {
-    let call = fs::read(folder.join(LAST_CALL)).ok()?;
-    let words = call.split(|byte| *byte == 0);
-    let mut words = words.map(|word| OsString::from_vec(word.to_vec()));
-    let rustc = words.next()?;
+    let call = CellCall::recall(folder, Step::Build)?;
+    let source = fs::read_to_string(folder.join(SOURCE_FILE)).ok()?;
     let out = folder.join(FOLDER);
     fs::create_dir_all(&out).ok()?;
     let mut incremental = OsString::from("incremental=");
     incremental.push(out.join("incremental"));
     let mut args: Vec<OsString> = Vec::new();
-    for word in words {
+    for arg in call.args_for(&source) {
         let is_folder = args.last().is_some_and(|last| last == "--out-dir");
         args.push(if is_folder {
             out.clone().into_os_string()
-        } else if word.as_bytes().starts_with(b"incremental=") {
+        } else if arg.as_bytes().starts_with(b"incremental=") {
             incremental.clone()
         } else {
-            word
+            arg
         });
     }
-    let status = Command::new(rustc)
+    let mut command = call.command();
+    let status = command
         .args(args)
         .args(["-C", "debuginfo=line-tables-only"])
         .current_dir(folder)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status();
-    let library = format!("libctx{}", std::env::consts::DLL_SUFFIX);
+    let library = call.library()?;
     status
         .is_ok_and(|status| status.success())
-        .then(|| out.join(library))
+        .then(|| out.join(library.file_name().unwrap_or_default()))
 }
 
 /// How much further the same machine code lies in the second library; none where it is another.

@@ -8,7 +8,9 @@ mod ask;
 #[path = "../runtime/src/blocks.rs"]
 mod blocks;
 mod bracket;
+mod cargo;
 mod carried;
+mod cell_call;
 mod cell_crates;
 mod cell_process;
 mod cell_source;
@@ -47,6 +49,7 @@ mod output;
 mod pace;
 mod prebuilt;
 mod prepare;
+mod programs;
 #[cfg(test)]
 mod properties;
 mod receive;
@@ -76,6 +79,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::programs::Programs;
+
 /// A Jupyter kernel for Rust async cells.
 #[derive(Parser)]
 #[command(version)]
@@ -104,6 +109,12 @@ enum Command {
 fn main() -> ExitCode {
     if cell_process::is_wanted() {
         return cell_process::run();
+    }
+    if let Some(programs) = Programs::started_as_cargo() {
+        return cargo::run(&programs);
+    }
+    if let Some(programs) = Programs::started_as_rustup() {
+        return programs.answer_as_rustup();
     }
     if let Some(prebuilt) = rustc_wrapper::is_wanted() {
         return rustc_wrapper::run(&prebuilt);

@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 use crate::carried::{self, locked_version};
 use crate::files::{create_dir, write};
 use crate::linker::LINKER;
-use crate::{cell_crates, std_source};
+use crate::{cell_crates, programs, std_source};
 
 /// The crates whose types the cells share with the dylib. The first is the dylib itself.
 pub const SHARED_CRATES: [&str; 3] = ["morceaux", "tokio", "bytes"];
@@ -196,6 +196,10 @@ impl Prebuilt {
 pub struct Toolchain {
     /// What `rustc -vV` says: a dylib is only valid for exactly this compiler.
     pub verbose_version: String,
+    /// Itself, without the proxies of rustup.
+    pub rustc: PathBuf,
+    /// The cargo that belongs to it.
+    pub cargo: PathBuf,
     /// Where the standard library's dylib lies.
     pub target_libdir: PathBuf,
     /// Where its source lies.
@@ -203,19 +207,12 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
-    /// What `rustc -vV` says of the toolchain of this name, else of the current folder's.
+    /// What `rustc -vV` says of the toolchain of this name.
     ///
     /// # Errors
-    /// Where there is none.
-    pub fn verbose_version(name: Option<&str>) -> anyhow::Result<String> {
-        let name = name.map(|name| format!("+{name}"));
-        ask_rustc(
-            &name
-                .iter()
-                .map(String::as_str)
-                .chain(["-vV"])
-                .collect::<Vec<_>>(),
-        )
+    /// Where there is none, or no rustup that would know.
+    pub fn verbose_version_of(name: &str) -> anyhow::Result<String> {
+        ask("rustup".as_ref(), &["run", name, "rustc", "-vV"])
     }
 
     /// Asks rustc.
@@ -223,9 +220,17 @@ impl Toolchain {
     /// # Errors
     /// Says what to install where something is missing.
     pub fn find() -> anyhow::Result<Toolchain> {
-        let verbose_version = Self::verbose_version(None)?;
-        let target_libdir = PathBuf::from(ask_rustc(&["--print", "target-libdir"])?.trim());
-        let sysroot = PathBuf::from(ask_rustc(&["--print", "sysroot"])?.trim());
+        let paths = ask(
+            "rustc".as_ref(),
+            &["--print=sysroot", "--print=target-libdir"],
+        )?;
+        let mut paths = paths.lines().map(PathBuf::from);
+        let (Some(sysroot), Some(target_libdir)) = (paths.next(), paths.next()) else {
+            bail!("rustc does not say where it lies");
+        };
+        let rustc = program(&sysroot, "rustc")?;
+        let cargo = program(&sysroot, "cargo")?;
+        let verbose_version = ask(&rustc, &["-vV"])?;
         let library = sysroot.join("lib/rustlib/src/rust/library");
         if !library.is_dir() {
             bail!(
@@ -235,6 +240,8 @@ impl Toolchain {
         }
         Ok(Toolchain {
             verbose_version,
+            rustc,
+            cargo,
             target_libdir,
             library,
         })
@@ -277,14 +284,28 @@ fn data_folders() -> Vec<PathBuf> {
     beside.into_iter().chain(dirs::data_local_dir()).collect()
 }
 
-fn ask_rustc(args: &[&str]) -> anyhow::Result<String> {
-    let output = Command::new("rustc")
-        .args(args)
-        .output()
-        .context("rustc cannot be started; install Rust from https://rustup.rs")?;
+/// A program of a toolchain, else the one on the PATH: a Rust that is not from rustup may have them in
+/// different places.
+fn program(sysroot: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let own = sysroot.join("bin").join(name);
+    if own.is_file() {
+        return Ok(own);
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    programs::find_in(&path, name.as_ref()).with_context(|| {
+        format!("there is no {name} on the PATH; install Rust from https://rustup.rs")
+    })
+}
+
+fn ask(program: &Path, args: &[&str]) -> anyhow::Result<String> {
+    let name = program.display();
+    let output = Command::new(program).args(args).output();
+    let output = output.with_context(|| {
+        format!("{name} cannot be started; install Rust from https://rustup.rs")
+    })?;
     ensure!(
         output.status.success(),
-        "rustc failed: {}",
+        "{name} failed: {}",
         String::from_utf8_lossy(&output.stderr).trim()
     );
     Ok(String::from_utf8(output.stdout)?)

@@ -14,15 +14,13 @@ use crate::session_dir::SessionDir;
 ///
 /// # Errors
 /// Where the toolchain is incomplete.
-pub fn find() -> anyhow::Result<Option<Prebuilt>> {
-    let ready = Toolchain::find()?
-        .candidates()
-        .into_iter()
-        .find(Prebuilt::is_ready);
+pub fn find() -> anyhow::Result<(Toolchain, Option<Prebuilt>)> {
+    let toolchain = Toolchain::find()?;
+    let ready = toolchain.candidates().into_iter().find(Prebuilt::is_ready);
     if let Some(prebuilt) = &ready {
         prebuilt.link_program()?;
     }
-    Ok(ready)
+    Ok((toolchain, ready))
 }
 
 /// Builds it if need be, saying so on standard error. Changes the environment, so it belongs into a
@@ -31,10 +29,10 @@ pub fn find() -> anyhow::Result<Option<Prebuilt>> {
 /// # Errors
 /// Where the toolchain is incomplete, or something cannot be built; says what to do.
 pub fn prepare() -> anyhow::Result<Prebuilt> {
-    if let Some(ready) = find()? {
+    let (toolchain, ready) = find()?;
+    if let Some(ready) = ready {
         return Ok(ready);
     }
-    let toolchain = Toolchain::find()?;
     let mut refused = anyhow!("there is no folder for it");
     for prebuilt in toolchain.candidates() {
         match lock(&prebuilt) {
@@ -67,20 +65,21 @@ fn build(prebuilt: &Prebuilt, toolchain: &Toolchain) -> anyhow::Result<()> {
     eprintln!("morceaux: building the runtime for {version}; this takes a minute or two, once");
     prebuilt.build(toolchain)?;
     prebuilt.link_program()?;
-    make_template(prebuilt)?;
+    make_template(prebuilt, toolchain)?;
     prebuilt.set_ready()
 }
 
 /// Lets evcxr compile everything that a session begins with, in a session's folder: below somebody's
 /// own workspace, which a prefix may well be, cargo would take the cells for a part of it.
-fn make_template(prebuilt: &Prebuilt) -> anyhow::Result<()> {
+fn make_template(prebuilt: &Prebuilt, toolchain: &Toolchain) -> anyhow::Result<()> {
     let session = SessionDir::create(&SessionDir::choose()?)?;
     session.write_cargo_config(prebuilt)?;
     let cells = session.cells();
     fs::create_dir(&cells)?;
     session.hide_std()?;
     // SAFETY: this runs in a process of its own, before it has any other thread.
-    unsafe { evaluator::set_environment(&cells, &session.std_source()) };
+    unsafe { evaluator::set_environment(&cells, &session.std_source(), &session.programs()) };
+    session.programs().link(toolchain)?;
 
     let listener = UnixListener::bind(session.socket())?;
     std::thread::spawn(move || {
@@ -92,7 +91,7 @@ fn make_template(prebuilt: &Prebuilt) -> anyhow::Result<()> {
 
     let failed = |error: evcxr::Error| anyhow!("the first cell cannot be compiled: {error}");
     let (mut context, _outputs) =
-        evaluator::open(prebuilt, &session.socket(), None).map_err(failed)?;
+        evaluator::open(prebuilt, &session.socket(), &session.programs(), None).map_err(failed)?;
     fs::write(cells.join("Cargo.lock"), prebuilt.lock_file())?;
     session.show_std(prebuilt)?;
     context.execute(&prebuilt.commands()?).map_err(failed)?;

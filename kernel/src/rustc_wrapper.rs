@@ -10,8 +10,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use crate::cell_call::{CellCall, Step};
 use crate::prebuilt::{Prebuilt, RUSTC_WRAPPER, SHARED_CRATES};
-use crate::{dependency_dylib, generated, identity, line_tables, warnings};
+use crate::{dependency_dylib, generated, identity, warnings};
 
 /// evcxr's own name for this mode, which it wants when `:cache` is on.
 const EVCXRS_WRAPPER: &str = "EVCXR_RUSTC_WRAPPER";
@@ -55,72 +56,78 @@ pub fn run(prebuilt: &Prebuilt) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    // Through PATH where it is a bare name, as rust-analyzer has it.
-    let mut command = Command::new(&rustc);
-    let is_cell = Step::of(&args);
-    if is_cell == Some(Step::Build)
+    let step = step(&args);
+    if step == Some(Step::Build)
         && let Err(error) = identity::keep(&mut args)
             .and_then(|()| dependency_dylib::use_dylib(prebuilt, &rustc, &mut args))
     {
         eprintln!("error: {error:#}");
         return ExitCode::FAILURE;
     }
-    if is_cell == Some(Step::Check) && Path::new(FULL_PATHS).exists() {
-        // What is asked for here is a type, as it has to be written in a cell. rustc shortens paths
-        // to what is unique, and a type that is longer than a line to what fits.
-        args.extend(["-Ztrim-diagnostic-paths=no", "--verbose"].map(OsString::from));
-        command.env("RUSTC_BOOTSTRAP", "1");
-    }
-    if std::env::var_os(EVCXRS_WRAPPER).is_some() {
-        command = Command::new(&program);
-        command.arg(&rustc).env(DONE, "1");
-    }
-    if is_cell == Some(Step::Build) {
-        use_compiled_store();
-        line_tables::remember(&rustc, &args);
-    }
-    command.args(args);
-    let error = if is_cell == Some(Step::Build) {
-        match warnings::run_and_keep(&mut command) {
-            Ok(code) => return code,
-            Err(error) => error,
+    // Through PATH where it is a bare name, as rust-analyzer has it.
+    let mut command = Command::new(&rustc);
+    match step {
+        // Twice: evcxr's wrapper comes in between.
+        _ if std::env::var_os(EVCXRS_WRAPPER).is_some() => {
+            command = Command::new(&program);
+            command.arg(&rustc).env(DONE, "1");
         }
-    } else {
-        command.exec()
-    };
+        Some(step) => {
+            let cell = CellCall::new(rustc, args);
+            // Without it, cells take longer and panics have fewer lines.
+            let _ = cell.remember(Path::new("."), step);
+            return call(step, &cell);
+        }
+        None => {}
+    }
+    let error = command.args(args).exec();
     eprintln!("error: {} cannot be started: {error}", rustc.display());
     ExitCode::FAILURE
 }
 
-/// Lets the cell, whose dependencies are known to include the runtime, use its store of variables.
-/// Where that is not possible, it has its own.
-fn use_compiled_store() {
-    if let Ok(source) = std::fs::read_to_string(SOURCE)
-        && let Some(replaced) = generated::with_compiled_store(&source)
-    {
-        let _ = std::fs::write(SOURCE, replaced);
+/// Calls rustc for a cell, where evcxr compiles. Does not return if it can be started and its messages
+/// need not be looked at.
+pub fn call(step: Step, cell: &CellCall) -> ExitCode {
+    let mut command = cell.command();
+    let result = match step {
+        Step::Check => {
+            command.args(&cell.args);
+            if Path::new(FULL_PATHS).exists() {
+                // What is asked for here is a type, as it has to be written in a cell. rustc shortens
+                // paths to what is unique, and a type that is longer than a line to what fits.
+                command.args(["-Ztrim-diagnostic-paths=no", "--verbose"]);
+                command.env("RUSTC_BOOTSTRAP", "1");
+            }
+            Err(command.exec())
+        }
+        Step::Build => warnings::run_and_keep(command.args(cell.args_for(&source_of_cell()))),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!(
+            "error: {} cannot be started: {error}",
+            cell.program.display()
+        );
+        ExitCode::FAILURE
+    })
+}
+
+/// The cell's source, which uses the runtime's store of variables where that is possible.
+fn source_of_cell() -> String {
+    let source = std::fs::read_to_string(SOURCE).unwrap_or_default();
+    match generated::with_compiled_store(&source) {
+        Some(replaced) if std::fs::write(SOURCE, &replaced).is_ok() => replaced,
+        _ => source,
     }
 }
 
-/// What cargo does with a cell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    /// It only looks for errors.
-    Check,
-    /// It makes the library that is loaded.
-    Build,
-}
-
-impl Step {
-    /// What these arguments do, if they are for a cell.
-    fn of(args: &[OsString]) -> Option<Step> {
-        value_of(args, "--crate-name").filter(|name| *name == CELL)?;
-        let emitted = args
-            .iter()
-            .find_map(|arg| arg.to_str()?.strip_prefix("--emit="))?;
-        let links = emitted.split(',').any(|kind| kind == "link");
-        Some(if links { Step::Build } else { Step::Check })
-    }
+/// What these arguments do, if they are for a cell.
+fn step(args: &[OsString]) -> Option<Step> {
+    value_of(args, "--crate-name").filter(|name| *name == CELL)?;
+    let emitted = args
+        .iter()
+        .find_map(|arg| arg.to_str()?.strip_prefix("--emit="))?;
+    let links = emitted.split(',').any(|kind| kind == "link");
+    Some(if links { Step::Build } else { Step::Check })
 }
 
 /// The arguments with which rustc is really called.
@@ -150,7 +157,7 @@ fn wrapped(
     let dependencies = prebuilt.dependencies();
     args.push("-L".into());
     args.push(join("dependency=", dependencies.as_os_str()));
-    match Step::of(&args) {
+    match step(&args) {
         Some(Step::Build) => {
             // evcxr moves the library, so that a path relative to it would be wrong.
             args.push("-C".into());

@@ -26,6 +26,7 @@ use crate::child::Orders;
 use crate::history::History;
 use crate::iopub::IoPub;
 use crate::options::Options;
+use crate::programs::Programs;
 use crate::relay::{self, Instruction, Relay};
 use crate::running::Running;
 use crate::session::Session;
@@ -70,6 +71,7 @@ pub fn run(connection_file: &Path, options: &Options) -> anyhow::Result<()> {
         evaluator::set_environment(
             &session_dir::cells(&folder),
             &session_dir::std_source(&folder),
+            &Programs::of_session(&folder),
         );
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -7,6 +7,7 @@
 //!     .cargo/config.toml  makes cargo use our wrapper and our manifest of tokio, without a word in
 //!                         anyone's environment
 //!     cells/              evcxr's own folder, below that configuration
+//!     bin/                the programs that evcxr is to find, see `programs.rs`
 //!     std-source          where rust-analyzer looks for the standard library's source
 //! ```
 
@@ -19,6 +20,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::prebuilt::Prebuilt;
+use crate::programs::Programs;
 
 /// How often a kernel tries to remove what others have left, and the time in between.
 const SWEEPS: u32 = 50;
@@ -88,6 +90,11 @@ impl SessionDir {
         let template = prebuilt.template();
         link_tree(&template, &self.path)
             .with_context(|| format!("{} cannot be copied", template.display()))
+    }
+
+    /// The programs that evcxr is to find.
+    pub fn programs(&self) -> Programs {
+        Programs::of_session(&self.path)
     }
 
     /// Where rust-analyzer looks for the standard library's source.

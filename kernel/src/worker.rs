@@ -18,7 +18,7 @@ use crate::child::{self, Event, Orders};
 use crate::complete::{self, Completions, Inspection};
 use crate::error::{CellError, Variables};
 use crate::history::History;
-use crate::prebuilt::Prebuilt;
+use crate::prebuilt::{Prebuilt, Toolchain};
 use crate::relay::Instruction;
 use crate::rewrite::Drain;
 use crate::run::{Notebook, Run, Wires};
@@ -203,10 +203,11 @@ impl Worker {
 
     fn open(&self) -> anyhow::Result<Evaluator> {
         tracing::debug!("looking for the runtime");
-        let prebuilt = find_or_build()?;
+        let (toolchain, prebuilt) = find_or_build()?;
         let session_dir = SessionDir::create(&self.parts.folder)?;
         session_dir.fill(&prebuilt)?;
         session_dir.hide_std()?;
+        session_dir.programs().link(&toolchain)?;
         tracing::debug!("starting evcxr");
         let _kernel = self.kernel.enter();
         child::listen(
@@ -215,8 +216,13 @@ impl Worker {
             self.parts.event_tx.clone(),
         )?;
         let failed = |error: evcxr::Error| anyhow!("evcxr cannot be set up: {error}");
-        let (mut context, outputs) =
-            evaluator::open(&prebuilt, &session_dir.socket(), self.parts.memory).map_err(failed)?;
+        let (mut context, outputs) = evaluator::open(
+            &prebuilt,
+            &session_dir.socket(),
+            &session_dir.programs(),
+            self.parts.memory,
+        )
+        .map_err(failed)?;
         tracing::debug!("making the runtime available to the cells");
         session_dir.restore_lock_file(&prebuilt)?;
         session_dir.show_std(&prebuilt)?;
@@ -326,13 +332,14 @@ impl Evaluator {
 
 /// Finds what is built for the toolchain; else lets a process of its own build it, which says so in
 /// the kernel's log.
-fn find_or_build() -> anyhow::Result<Prebuilt> {
-    if let Some(ready) = prepare::find()? {
-        return Ok(ready);
+fn find_or_build() -> anyhow::Result<(Toolchain, Prebuilt)> {
+    if let (toolchain, Some(ready)) = prepare::find()? {
+        return Ok((toolchain, ready));
     }
     let program = std::env::current_exe().context("this program does not know its own path")?;
     let status = Command::new(program).arg("prepare").status()?;
-    let built = prepare::find()?;
+    let (toolchain, built) = prepare::find()?;
     built
+        .map(|built| (toolchain, built))
         .with_context(|| format!("the runtime could not be built ({status}); see the kernel's log"))
 }

@@ -1,0 +1,144 @@
+//! The program as the cargo that evcxr starts. Where nothing but the cell has changed since cargo ran
+//! last, it calls rustc as cargo did; in all other cases it becomes cargo.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::cell_call::{CellCall, KEY_VAR, Step};
+use crate::programs::Programs;
+use crate::rustc_wrapper;
+
+/// The manifest and the configuration that evcxr writes anew for each cell.
+const MANIFEST: &str = "Cargo.toml";
+const CONFIGURATION: &str = ".cargo/config.toml";
+
+/// Runs what evcxr asks for. Does not return if that is cargo.
+pub fn run(programs: &Programs) -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let mut cargo = Command::new(programs.cargo());
+    cargo.args(&args);
+    if let Some(step) = asked(&args)
+        && let Some(key) = key(&args)
+    {
+        let call = CellCall::recall(Path::new("."), step);
+        if let Some(call) = call.filter(|call| *call.key == *key && call.has_its_libraries()) {
+            return repeat(step, &call);
+        }
+        cargo.env(KEY_VAR, key);
+    }
+    let error = cargo.exec();
+    eprintln!("error: cargo cannot be started: {error}; install Rust from https://rustup.rs");
+    ExitCode::FAILURE
+}
+
+/// What evcxr wants of cargo for a cell, if it is that.
+fn asked(args: &[OsString]) -> Option<Step> {
+    let args: Vec<&str> = args.iter().map(|arg| arg.to_str()).collect::<Option<_>>()?;
+    match args.strip_prefix(&["--offline"]).unwrap_or(&args) {
+        ["build", "--target", _, "--message-format=json"] => Some(Step::Build),
+        ["check", "--target", _, "--message-format=json"] => Some(Step::Check),
+        _ => None,
+    }
+}
+
+/// Stands for all that cargo makes the call from; none where a dependency may change at any time,
+/// because it lies in a folder of the user's.
+fn key(args: &[OsString]) -> Option<String> {
+    let manifest = fs::read_to_string(MANIFEST).ok()?;
+    if has_sources_of_the_user(&manifest) {
+        return None;
+    }
+    let mut hash = Sha256::new();
+    let mut add = |part: &[u8]| {
+        hash.update(part.len().to_le_bytes());
+        hash.update(part);
+    };
+    add(manifest.as_bytes());
+    add(&fs::read(CONFIGURATION).ok()?);
+    args.iter().for_each(|arg| add(arg.as_encoded_bytes()));
+    let mut environment: Vec<_> = std::env::vars_os().collect();
+    environment.sort();
+    for (name, value) in environment {
+        add(name.as_encoded_bytes());
+        add(value.as_encoded_bytes());
+    }
+    let hash = hash.finalize();
+    Some(hash.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Whether a dependency is a path, apart from the runtime, which does not change.
+fn has_sources_of_the_user(manifest: &str) -> bool {
+    let Ok(manifest) = manifest.parse::<toml::Table>() else {
+        return true;
+    };
+    let dependencies = manifest
+        .get("dependencies")
+        .and_then(|table| table.as_table());
+    dependencies
+        .into_iter()
+        .flatten()
+        .any(|(name, dependency)| name != "morceaux" && dependency.get("path").is_some())
+}
+
+/// Calls rustc as cargo did, and tells evcxr what cargo would.
+fn repeat(step: Step, call: &CellCall) -> ExitCode {
+    let code = rustc_wrapper::call(step, call);
+    if step == Step::Build
+        && code == ExitCode::SUCCESS
+        && let Some(library) = call.library()
+    {
+        let name = call
+            .args
+            .iter()
+            .skip_while(|arg| *arg != "--crate-name")
+            .nth(1);
+        let artifact = json!({
+            "reason": "compiler-artifact",
+            "target": {"name": name.and_then(|name| name.to_str())},
+            "filenames": [library],
+        });
+        println!("{artifact}");
+    }
+    code
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<OsString> {
+        text.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn only_what_evcxr_wants_for_a_cell_is_repeated() {
+        let asked_by = |text: &str| asked(&words(text));
+        let (build, check) = (Some(Step::Build), Some(Step::Check));
+        assert_eq!(asked_by("build --target x --message-format=json"), build);
+        assert_eq!(
+            asked_by("--offline check --target x --message-format=json"),
+            check
+        );
+        assert_eq!(asked_by("metadata --format-version 1"), None);
+        assert_eq!(
+            asked_by("build --target x --message-format=json --verbose"),
+            None
+        );
+    }
+
+    #[test]
+    fn a_folder_of_the_users_may_change() {
+        let with = |dependency: &str| {
+            let own = "[dependencies]\nmorceaux = { path = \"/m\" }\ntokio = \"1\"\n";
+            has_sources_of_the_user(&format!("{own}{dependency}"))
+        };
+        assert!(!with("regex = { version = \"1\" }"));
+        assert!(with("mine = { path = \"../mine\" }"));
+    }
+}
