@@ -22,7 +22,10 @@ const CONFIGURATION: &str = ".cargo/config.toml";
 pub fn run(programs: &Programs) -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
     let mut cargo = Command::new(programs.cargo());
-    cargo.args(&args);
+    programs.leave_environment(cargo.args(&args));
+    if is_rust_analyzers(&args) && programs.hides_dependencies() {
+        cargo.arg("--no-deps");
+    }
     if let Some(step) = asked(&args)
         && let Some(key) = key(&args)
     {
@@ -35,6 +38,13 @@ pub fn run(programs: &Programs) -> ExitCode {
     let error = cargo.exec();
     eprintln!("error: cargo cannot be started: {error}; install Rust from https://rustup.rs");
     ExitCode::FAILURE
+}
+
+/// Whether rust-analyzer wants to know what the notebook's crate is made of.
+fn is_rust_analyzers(args: &[OsString]) -> bool {
+    args.first().is_some_and(|command| command == "metadata")
+        && args.iter().any(|arg| arg == "--filter-platform")
+        && !args.iter().any(|arg| arg == "--no-deps")
 }
 
 /// What evcxr wants of cargo for a cell, if it is that.
@@ -130,6 +140,13 @@ mod tests {
             asked_by("build --target x --message-format=json --verbose"),
             None
         );
+    }
+
+    #[test]
+    fn rust_analyzer_asks_with_the_platform() {
+        let asks = |text: &str| is_rust_analyzers(&words(text));
+        assert!(asks("metadata --format-version 1 --filter-platform x -Zunstable-options"));
+        assert!(!asks("metadata --format-version=1") && !asks("build --target x"));
     }
 
     #[test]

@@ -61,6 +61,12 @@ impl CellSource {
         self.statements.as_deref()
     }
 
+    /// Whether evcxr may have to find out the types of variables.
+    pub fn has_lets(&self) -> bool {
+        let mut statements = self.statements().into_iter().flatten();
+        self.statements.is_none() || statements.any(|statement| matches!(statement, Stmt::Local(_)))
+    }
+
     /// Where something stands, in bytes of the code.
     pub fn range(&self, what: &impl Spanned) -> Range<usize> {
         let range = what.span().byte_range();

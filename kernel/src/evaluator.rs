@@ -30,19 +30,17 @@ pub unsafe fn set_environment(cells: &Path, std_source: &Path, programs: &Progra
         // It would come before the wrapper that the session's configuration names.
         std::env::remove_var("RUSTC_WRAPPER");
         std::env::remove_var("RUSTC_WORKSPACE_WRAPPER");
-        if let Some(path) = path_with_cargo().and_then(|path| programs.before(&path)) {
-            std::env::set_var("PATH", path);
-        }
+        programs.set_environment(&path_with_cargo());
     }
 }
 
 /// PATH with the folder in which rustup puts cargo. A Jupyter that was not started from a shell
 /// often lacks it. Last, so that it changes nothing where there is a cargo already.
-fn path_with_cargo() -> Option<OsString> {
+fn path_with_cargo() -> OsString {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folder = dirs::home_dir()?.join(".cargo/bin");
-    let folders = std::env::split_paths(&path).chain(std::iter::once(folder));
-    std::env::join_paths(folders).ok()
+    let folder = dirs::home_dir().map(|home| home.join(".cargo/bin"));
+    let folders = std::env::split_paths(&path).chain(folder);
+    std::env::join_paths(folders).unwrap_or(path)
 }
 
 /// Starts evcxr and, through it, a cell process that connects to `socket`, finds `programs` no more than
@@ -62,9 +60,7 @@ pub fn open(
     if ["", "dumb"].contains(&&*terminal) {
         command.env("TERM", "xterm-256color");
     }
-    if let Some(path) = programs.without(&std::env::var_os("PATH").unwrap_or_default()) {
-        command.env("PATH", path);
-    }
+    programs.leave_environment(&mut command);
     if let Some(memory) = memory {
         command.env(cell_process::MEMORY_VAR, memory.to_string());
     }

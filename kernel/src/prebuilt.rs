@@ -92,13 +92,25 @@ impl Prebuilt {
 
     /// The evcxr commands that make the runtime available to the cells.
     pub fn commands(&self) -> anyhow::Result<String> {
+        Ok(format!(
+            ":dep tokio = {}\n:dep morceaux = {{ path = {:?} }}\n\
+             use morceaux::prelude::*;\nuse morceaux::{{print, println}};",
+            cell_crates::tokio_dependency()?,
+            self.manifest_for_cells()?,
+        ))
+    }
+
+    /// The evcxr command that changes nothing but has rust-analyzer read everything anew, which it does
+    /// when the manifest's text is another one.
+    pub fn commands_to_read_anew(&self) -> anyhow::Result<String> {
+        let manifest = self.manifest_for_cells()?;
+        Ok(format!(":dep morceaux = {{path = {manifest:?}}}"))
+    }
+
+    fn manifest_for_cells(&self) -> anyhow::Result<String> {
         let manifest = self.cell_crates().join("morceaux");
         let manifest = manifest.to_str().context("its path is not UTF-8")?;
-        Ok(format!(
-            ":dep tokio = {}\n:dep morceaux = {{ path = {manifest:?} }}\n\
-             use morceaux::prelude::*;\nuse morceaux::{{print, println}};",
-            cell_crates::tokio_dependency()?
-        ))
+        Ok(manifest.to_owned())
     }
 
     /// The versions of crates that everything is built for, as cargo's lock file.

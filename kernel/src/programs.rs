@@ -3,11 +3,13 @@
 //! cargo.
 //!
 //! ```text
-//! <session>/bin/
+//! <session>/cargo/bin/
 //!     cargo, rustup   links to this program, see `cargo.rs` and below
 //!     rustc           a link to the toolchain's
 //!     real-cargo      a link to the toolchain's
 //! ```
+//!
+//! rust-analyzer looks in CARGO_HOME before it looks in PATH, so `<session>/cargo` passes for that.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -19,12 +21,17 @@ use std::process::{Command, ExitCode};
 use anyhow::Context;
 
 use crate::prebuilt::Toolchain;
+use crate::session_dir;
 
 /// The names in the folder.
 const CARGO: &str = "cargo";
 const RUSTUP: &str = "rustup";
 const RUSTC: &str = "rustc";
 const REAL_CARGO: &str = "real-cargo";
+
+/// Where cargo keeps what it has fetched, and the same as the user has it.
+const HOME_VAR: &str = "CARGO_HOME";
+const USERS_HOME_VAR: &str = "MORCEAUX_CARGO_HOME";
 
 /// The folder described above.
 #[derive(Debug, Clone)]
@@ -36,7 +43,7 @@ impl Programs {
     /// Of a session.
     pub fn of_session(session: &Path) -> Programs {
         Programs {
-            folder: session.join("bin"),
+            folder: session.join("cargo/bin"),
         }
     }
 
@@ -83,14 +90,52 @@ impl Programs {
         link().with_context(|| format!("{} cannot be written", self.folder.display()))
     }
 
+    /// Lets this process, and what it starts, find them.
+    ///
+    /// # Safety
+    /// The process must have a single thread.
+    pub unsafe fn set_environment(&self, path: &OsStr) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            if let Some(path) = self.before(path) {
+                std::env::set_var("PATH", path);
+            }
+            if let Some(users) = std::env::var_os(HOME_VAR) {
+                std::env::set_var(USERS_HOME_VAR, users);
+            }
+            if let Some(home) = self.folder.parent() {
+                std::env::set_var(HOME_VAR, home);
+            }
+        }
+    }
+
+    /// Gives a program the environment that it would have without them: what the user's own code starts
+    /// is none of their business, and cargo needs its home.
+    pub fn leave_environment<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        if let Some(path) = self.without(&std::env::var_os("PATH").unwrap_or_default()) {
+            command.env("PATH", path);
+        }
+        match std::env::var_os(USERS_HOME_VAR) {
+            Some(home) => command.env(HOME_VAR, home),
+            None => command.env_remove(HOME_VAR),
+        };
+        command.env_remove(USERS_HOME_VAR)
+    }
+
+    /// Whether rust-analyzer is to see no more than the notebook's own crate.
+    pub fn hides_dependencies(&self) -> bool {
+        let session = self.folder.parent().and_then(Path::parent);
+        session.is_some_and(|session| !session_dir::std_source(session).is_symlink())
+    }
+
     /// A PATH with the folder in front.
-    pub fn before(&self, path: &OsStr) -> Option<OsString> {
+    fn before(&self, path: &OsStr) -> Option<OsString> {
         let others = std::env::split_paths(path);
         std::env::join_paths(std::iter::once(self.folder.clone()).chain(others)).ok()
     }
 
-    /// A PATH without it: what the user's own code starts is none of its business.
-    pub fn without(&self, path: &OsStr) -> Option<OsString> {
+    /// A PATH without it.
+    fn without(&self, path: &OsStr) -> Option<OsString> {
         let others = std::env::split_paths(path).filter(|folder| *folder != self.folder);
         std::env::join_paths(others).ok()
     }
@@ -114,7 +159,8 @@ impl Programs {
                     eprintln!("there is no rustup on the PATH; see https://rustup.rs");
                     return ExitCode::FAILURE;
                 };
-                let error = Command::new(rustup).args(args).env("PATH", path).exec();
+                let mut command = Command::new(rustup);
+                let error = self.leave_environment(command.args(args)).exec();
                 eprintln!("rustup cannot be started: {error}");
                 return ExitCode::FAILURE;
             }
@@ -138,7 +184,7 @@ mod tests {
     fn the_folder_comes_first_and_goes_again() {
         let programs = Programs::of_session(Path::new("/s"));
         let path = programs.before(OsStr::new("/a:/b")).unwrap();
-        assert_eq!(path, "/s/bin:/a:/b");
+        assert_eq!(path, "/s/cargo/bin:/a:/b");
         assert_eq!(programs.without(&path).unwrap(), "/a:/b");
     }
 

@@ -70,7 +70,7 @@ pub struct Drain {
 
 /// Rewrites a cell. Code that is not valid Rust is passed on, so that rustc explains what is wrong.
 pub fn rewrite(cell: &CellSource, id: CellId, wishes: Wishes<'_>) -> Rewritten {
-    let guard = format!("let morceaux::cell_guard!() = morceaux::enter({id}); ");
+    let guard = format!("morceaux::enter_cell!({id}); ");
     let bindings = cell.bindings();
     let (edits, has_statements) = match cell.statements() {
         Some(statements) => {
@@ -368,7 +368,7 @@ mod tests {
         let rewritten = rewrite_with(code, &Plan::default());
         let text = rewritten.map.rewritten().to_owned();
         assert_eq!(text.lines().count(), code.lines().count(), "{text}");
-        let guard = "let morceaux::cell_guard!() = morceaux::enter(1); ";
+        let guard = "morceaux::enter_cell!(1); ";
         assert_eq!(text.contains(guard), rewritten.has_statements, "{text}");
         text.replace(guard, "")
     }
@@ -405,7 +405,7 @@ mod tests {
             assert!(rewritten.has_statements);
             rewritten.map.rewritten().to_owned()
         };
-        let guard = "let morceaux::cell_guard!() = morceaux::enter(1);";
+        let guard = "morceaux::enter_cell!(1);";
         let drain = |names| {
             format!("morceaux::or_rescue!([{names}] morceaux::__drain(Some(1), Some(2.0)));")
         };

@@ -7,7 +7,7 @@
 //!     .cargo/config.toml  makes cargo use our wrapper and our manifest of tokio, without a word in
 //!                         anyone's environment
 //!     cells/              evcxr's own folder, below that configuration
-//!     bin/                the programs that evcxr is to find, see `programs.rs`
+//!     cargo/bin/          the programs that evcxr is to find, see `programs.rs`
 //!     std-source          where rust-analyzer looks for the standard library's source
 //! ```
 
@@ -102,15 +102,14 @@ impl SessionDir {
         std_source(&self.path)
     }
 
-    /// Lets rust-analyzer find an empty standard library. It reads it as often as the dependencies
-    /// change, and what evcxr compiles first, to try itself out, needs none.
+    /// Lets rust-analyzer find an empty standard library, and none of the dependencies.
     pub fn hide_std(&self) -> anyhow::Result<()> {
         // What has no `core` is not taken for a standard library.
         fs::create_dir_all(self.std_source().join("core"))?;
         Ok(())
     }
 
-    /// Lets rust-analyzer find the real one.
+    /// Lets rust-analyzer find the real one, and all dependencies.
     pub fn show_std(&self, prebuilt: &Prebuilt) -> anyhow::Result<()> {
         let link = self.std_source();
         fs::remove_dir_all(&link)?;

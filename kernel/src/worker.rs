@@ -5,7 +5,8 @@ use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::mpsc as std_mpsc;
+use std::sync::mpsc::{self as std_mpsc, RecvTimeoutError};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use evcxr::{CommandContext, EvalContextOutputs};
@@ -19,6 +20,7 @@ use crate::complete::{self, Completions, Inspection};
 use crate::error::{CellError, Variables};
 use crate::history::History;
 use crate::prebuilt::{Prebuilt, Toolchain};
+use crate::programs::Programs;
 use crate::relay::Instruction;
 use crate::rewrite::Drain;
 use crate::run::{Notebook, Run, Wires};
@@ -88,6 +90,9 @@ pub struct Parts {
     pub memory: Option<u64>,
 }
 
+/// After how long without a request the worker prepares for what may come.
+const IDLE: Duration = Duration::from_millis(200);
+
 /// See the module's documentation.
 pub struct Worker {
     parts: Parts,
@@ -102,6 +107,8 @@ struct Evaluator {
     context: CommandContext,
     prebuilt: Prebuilt,
     notebook: Notebook,
+    /// Whether rust-analyzer has been shown the standard library.
+    knows_std: bool,
     _outputs: EvalContextOutputs,
     session_dir: SessionDir,
 }
@@ -124,10 +131,13 @@ impl Worker {
                 // The next cell tries again, and says so if it still does not work.
                 tracing::error!("the session cannot be set up yet: {error:#}");
             }
-            match request_rx.try_recv() {
-                Ok(request) => self.take(request),
-                // The user still reads.
-                Err(_) => self.warm_up(),
+            loop {
+                match request_rx.recv_timeout(IDLE) {
+                    Ok(request) => self.take(request),
+                    // The user reads.
+                    Err(RecvTimeoutError::Timeout) => break self.warm_up(),
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
             }
             while let Ok(request) = request_rx.recv() {
                 self.take(request);
@@ -177,7 +187,9 @@ impl Worker {
 
     /// Asks evcxr something that changes nothing. A bug of its own only costs the answer.
     fn ask<T>(&mut self, question: impl FnOnce(&mut CommandContext) -> Option<T>) -> Option<T> {
-        let context = &mut self.evaluator.as_mut()?.context;
+        let evaluator = self.evaluator.as_mut()?;
+        evaluator.show_std().ok()?;
+        let context = &mut evaluator.context;
         std::panic::catch_unwind(AssertUnwindSafe(|| question(context))).ok()?
     }
 
@@ -203,7 +215,7 @@ impl Worker {
 
     fn open(&self) -> anyhow::Result<Evaluator> {
         tracing::debug!("looking for the runtime");
-        let (toolchain, prebuilt) = find_or_build()?;
+        let (toolchain, prebuilt) = find_or_build(&Programs::of_session(&self.parts.folder))?;
         let session_dir = SessionDir::create(&self.parts.folder)?;
         session_dir.fill(&prebuilt)?;
         session_dir.hide_std()?;
@@ -225,13 +237,13 @@ impl Worker {
         .map_err(failed)?;
         tracing::debug!("making the runtime available to the cells");
         session_dir.restore_lock_file(&prebuilt)?;
-        session_dir.show_std(&prebuilt)?;
         context.execute(&prebuilt.commands()?).map_err(failed)?;
         tracing::debug!("the session is set up");
         Ok(Evaluator {
             context,
             prebuilt,
             notebook: Notebook::new(self.parts.history.clone()),
+            knows_std: false,
             _outputs: outputs,
             session_dir,
         })
@@ -296,6 +308,19 @@ impl Worker {
 }
 
 impl Evaluator {
+    /// Shows rust-analyzer the standard library, unless it knows it: that takes more than a second, and
+    /// only the types of variables need it.
+    fn show_std(&mut self) -> anyhow::Result<()> {
+        if !self.knows_std {
+            self.session_dir.show_std(&self.prebuilt)?;
+            let commands = self.prebuilt.commands_to_read_anew()?;
+            let shown = self.context.execute(&commands);
+            shown.map_err(|error| anyhow!("the standard library's source: {error}"))?;
+            self.knows_std = true;
+        }
+        Ok(())
+    }
+
     fn run(
         &mut self,
         cell: CellId,
@@ -316,10 +341,16 @@ impl Evaluator {
         let (code, outputs) = session.follow(code)?;
         let drain = session.drain;
         wires.show(cell, outputs);
+        let source = CellSource::new(&code);
+        if source.has_lets() {
+            self.show_std().map_err(|error| CellError::Kernel {
+                message: format!("{error:#}"),
+            })?;
+        }
         let run = Run {
             cell,
             execution_count,
-            source: &CellSource::new(&code),
+            source: &source,
             context: &mut self.context,
             folder: self.session_dir.cells(),
             notebook: &mut self.notebook,
@@ -332,12 +363,15 @@ impl Evaluator {
 
 /// Finds what is built for the toolchain; else lets a process of its own build it, which says so in
 /// the kernel's log.
-fn find_or_build() -> anyhow::Result<(Toolchain, Prebuilt)> {
+fn find_or_build(programs: &Programs) -> anyhow::Result<(Toolchain, Prebuilt)> {
     if let (toolchain, Some(ready)) = prepare::find()? {
         return Ok((toolchain, ready));
     }
     let program = std::env::current_exe().context("this program does not know its own path")?;
-    let status = Command::new(program).arg("prepare").status()?;
+    let mut command = Command::new(program);
+    let status = programs
+        .leave_environment(command.arg("prepare"))
+        .status()?;
     let (toolchain, built) = prepare::find()?;
     built
         .map(|built| (toolchain, built))

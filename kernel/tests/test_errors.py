@@ -19,7 +19,7 @@ SET_UP = """
 """
 
 # What stands in the generated code, and in no error that a user should read.
-GENERATED = ["morceaux::", "evcxr", "question_mark", "block_on", "cell_guard", "show!", "__show", "checkpoint"]
+GENERATED = ["morceaux::", "evcxr", "question_mark", "block_on", "enter_cell", "show!", "__show", "checkpoint"]
 
 
 @pytest.fixture(scope="module", autouse=True)

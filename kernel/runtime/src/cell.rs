@@ -1,7 +1,7 @@
 //! Which cell the main thread is in, and how the cell ends.
 //!
-//! The kernel puts `let morceaux::cell_guard!() = morceaux::enter(7);` in front of a cell's first
-//! statement. The guard drops last of all that the statements made, also while they unwind, so it
+//! The kernel puts `morceaux::enter_cell!(7);` in front of a cell's first statement, which makes a
+//! guard. The guard drops last of all that the statements made, also while they unwind, so it
 //! knows exactly where the user's code begins and ends on the main thread.
 
 use std::cell::{Cell, RefCell};
@@ -40,13 +40,13 @@ thread_local! {
     static PANICS: RefCell<Vec<Outcome>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The name of the guard's variable. A macro in a pattern, because evcxr keeps every variable that
-/// a cell binds by name, and this one must not outlive the cell.
+/// Enters the statements of a cell, see [`enter`]. A macro, since evcxr keeps every variable that it
+/// sees a cell bind, and infers the types of all of the cell, which takes time, where it sees one.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! cell_guard {
-    () => {
-        _morceaux_cell_guard
+macro_rules! enter_cell {
+    ($cell:literal) => {
+        let _guard = $crate::enter($cell);
     };
 }
 
