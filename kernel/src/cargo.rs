@@ -145,7 +145,9 @@ mod tests {
     #[test]
     fn rust_analyzer_asks_with_the_platform() {
         let asks = |text: &str| is_rust_analyzers(&words(text));
-        assert!(asks("metadata --format-version 1 --filter-platform x -Zunstable-options"));
+        assert!(asks(
+            "metadata --format-version 1 --filter-platform x -Zunstable-options"
+        ));
         assert!(!asks("metadata --format-version=1") && !asks("build --target x"));
     }
 
