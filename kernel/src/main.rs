@@ -81,10 +81,6 @@ use clap::{Parser, Subcommand};
 
 use crate::programs::Programs;
 
-/// rust-analyzer allocates more than it computes.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// A Jupyter kernel for Rust async cells.
 #[derive(Parser)]
 #[command(version)]

@@ -232,17 +232,12 @@ impl Toolchain {
     /// # Errors
     /// Says what to install where something is missing.
     pub fn find() -> anyhow::Result<Toolchain> {
-        let paths = ask(
-            "rustc".as_ref(),
-            &["--print=sysroot", "--print=target-libdir"],
-        )?;
-        let mut paths = paths.lines().map(PathBuf::from);
-        let (Some(sysroot), Some(target_libdir)) = (paths.next(), paths.next()) else {
-            bail!("rustc does not say where it lies");
-        };
+        let ask_rustc = |args: &[&str]| ask("rustc".as_ref(), args);
+        let verbose_version = ask_rustc(&["-vV"])?;
+        let target_libdir = PathBuf::from(ask_rustc(&["--print", "target-libdir"])?.trim());
+        let sysroot = PathBuf::from(ask_rustc(&["--print", "sysroot"])?.trim());
         let rustc = program(&sysroot, "rustc")?;
         let cargo = program(&sysroot, "cargo")?;
-        let verbose_version = ask(&rustc, &["-vV"])?;
         let library = sysroot.join("lib/rustlib/src/rust/library");
         if !library.is_dir() {
             bail!(
