@@ -47,12 +47,12 @@ fn is_rust_analyzers(args: &[OsString]) -> bool {
         && !args.iter().any(|arg| arg == "--no-deps")
 }
 
-/// What evcxr wants of cargo for a cell, if it is that.
+/// What evcxr wants of cargo for a cell, if it is that and can be repeated: cargo's check, which evcxr
+/// makes only of a cell with an error, is left to cargo.
 fn asked(args: &[OsString]) -> Option<Step> {
     let args: Vec<&str> = args.iter().map(|arg| arg.to_str()).collect::<Option<_>>()?;
     match args.strip_prefix(&["--offline"]).unwrap_or(&args) {
         ["build", "--target", _, "--message-format=json"] => Some(Step::Build),
-        ["check", "--target", _, "--message-format=json"] => Some(Step::Check),
         _ => None,
     }
 }
@@ -129,12 +129,13 @@ mod tests {
     #[test]
     fn only_what_evcxr_wants_for_a_cell_is_repeated() {
         let asked_by = |text: &str| asked(&words(text));
-        let (build, check) = (Some(Step::Build), Some(Step::Check));
+        let build = Some(Step::Build);
         assert_eq!(asked_by("build --target x --message-format=json"), build);
         assert_eq!(
-            asked_by("--offline check --target x --message-format=json"),
-            check
+            asked_by("--offline build --target x --message-format=json"),
+            build
         );
+        assert_eq!(asked_by("check --target x --message-format=json"), None);
         assert_eq!(asked_by("metadata --format-version 1"), None);
         assert_eq!(
             asked_by("build --target x --message-format=json --verbose"),
