@@ -550,7 +550,7 @@ mod tests {
             rewrite_with(":dep x\nlet a = 1;", &Plan::default())
                 .map
                 .rewritten()
-                .starts_with(":dep x\nlet morceaux::")
+                .starts_with(":dep x\nmorceaux::enter_cell!(1);")
         );
     }
 
