@@ -10,7 +10,7 @@ use std::process::{Command, ExitCode};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::cell_call::{CellCall, KEY_VAR, Step};
+use crate::cell_call::{CellCall, KEY_VAR};
 use crate::programs::Programs;
 use crate::rustc_wrapper;
 
@@ -26,12 +26,12 @@ pub fn run(programs: &Programs) -> ExitCode {
     if is_rust_analyzers(&args) && programs.hides_dependencies() {
         cargo.arg("--no-deps");
     }
-    if let Some(step) = asked(&args)
+    if builds_cell(&args)
         && let Some(key) = key(&args)
     {
-        let call = CellCall::recall(Path::new("."), step);
+        let call = CellCall::recall(Path::new("."));
         if let Some(call) = call.filter(|call| *call.key == *key && call.has_its_libraries()) {
-            return repeat(step, &call);
+            return repeat(&call);
         }
         cargo.env(KEY_VAR, key);
     }
@@ -47,14 +47,16 @@ fn is_rust_analyzers(args: &[OsString]) -> bool {
         && !args.iter().any(|arg| arg == "--no-deps")
 }
 
-/// What evcxr wants of cargo for a cell, if it is that and can be repeated: cargo's check, which evcxr
-/// makes only of a cell with an error, is left to cargo.
-fn asked(args: &[OsString]) -> Option<Step> {
-    let args: Vec<&str> = args.iter().map(|arg| arg.to_str()).collect::<Option<_>>()?;
-    match args.strip_prefix(&["--offline"]).unwrap_or(&args) {
-        ["build", "--target", _, "--message-format=json"] => Some(Step::Build),
-        _ => None,
-    }
+/// Whether evcxr wants a cell to be built. Its check, which it makes only of a cell with an error, is left
+/// to cargo.
+fn builds_cell(args: &[OsString]) -> bool {
+    let args: Option<Vec<&str>> = args.iter().map(|arg| arg.to_str()).collect();
+    args.is_some_and(|args| {
+        matches!(
+            args.strip_prefix(&["--offline"]).unwrap_or(&args),
+            ["build", "--target", _, "--message-format=json"]
+        )
+    })
 }
 
 /// Stands for all that cargo makes the call from; none where a dependency may change at any time,
@@ -97,20 +99,14 @@ fn has_sources_of_the_user(manifest: &str) -> bool {
 }
 
 /// Calls rustc as cargo did, and tells evcxr what cargo would.
-fn repeat(step: Step, call: &CellCall) -> ExitCode {
-    let code = rustc_wrapper::call(step, call);
-    if step == Step::Build
-        && code == ExitCode::SUCCESS
+fn repeat(call: &CellCall) -> ExitCode {
+    let code = rustc_wrapper::build(call);
+    if code == ExitCode::SUCCESS
         && let Some(library) = call.library()
     {
-        let name = call
-            .args
-            .iter()
-            .skip_while(|arg| *arg != "--crate-name")
-            .nth(1);
         let artifact = json!({
             "reason": "compiler-artifact",
-            "target": {"name": name.and_then(|name| name.to_str())},
+            "target": {"name": rustc_wrapper::CELL},
             "filenames": [library],
         });
         println!("{artifact}");
@@ -127,20 +123,12 @@ mod tests {
     }
 
     #[test]
-    fn only_what_evcxr_wants_for_a_cell_is_repeated() {
-        let asked_by = |text: &str| asked(&words(text));
-        let build = Some(Step::Build);
-        assert_eq!(asked_by("build --target x --message-format=json"), build);
-        assert_eq!(
-            asked_by("--offline build --target x --message-format=json"),
-            build
-        );
-        assert_eq!(asked_by("check --target x --message-format=json"), None);
-        assert_eq!(asked_by("metadata --format-version 1"), None);
-        assert_eq!(
-            asked_by("build --target x --message-format=json --verbose"),
-            None
-        );
+    fn only_builds_of_cells_are_repeated() {
+        let builds = |text: &str| builds_cell(&words(text));
+        assert!(builds("build --target x --message-format=json"));
+        assert!(builds("--offline build --target x --message-format=json"));
+        assert!(!builds("check --target x --message-format=json"));
+        assert!(!builds("build --target x --message-format=json --verbose"));
     }
 
     #[test]

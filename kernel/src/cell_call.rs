@@ -1,4 +1,4 @@
-//! How rustc is called for a cell. cargo works that out, and our rustc wrapper remembers it in the
+//! How rustc is called to build a cell. cargo works that out, and our rustc wrapper remembers it in the
 //! folder in which evcxr compiles: as long as only the cell changes, the next one needs the same call
 //! and no cargo.
 
@@ -14,28 +14,12 @@ use crate::rustc_wrapper::value_of;
 /// The environment variable by which the wrapper learns of [`CellCall::key`].
 pub const KEY_VAR: &str = "MORCEAUX_CALL_KEY";
 
+/// The file in which it is remembered.
+const FILE: &str = "rustc-call";
+
 /// Of a source of so many bytes or fewer, blanks not counted, nothing is kept for the next compilation,
 /// and the machine code is one unit: for little code, keeping and dividing cost more than they save.
 const SMALL: usize = 6_000;
-
-/// What cargo does with a cell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// It only looks for errors.
-    Check,
-    /// It makes the library that is loaded.
-    Build,
-}
-
-impl Step {
-    /// The file in which its call is remembered.
-    fn file(self) -> &'static str {
-        match self {
-            Step::Check => "rustc-check",
-            Step::Build => "rustc-build",
-        }
-    }
-}
 
 /// A call of rustc.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +51,7 @@ impl CellCall {
     ///
     /// # Errors
     /// Where it cannot be written.
-    pub fn remember(&self, folder: &Path, step: Step) -> io::Result<()> {
+    pub fn remember(&self, folder: &Path) -> io::Result<()> {
         let environment = self.environment.iter();
         let words: Vec<&[u8]> = [&self.key, &self.program]
             .into_iter()
@@ -77,12 +61,12 @@ impl CellCall {
             .chain([&b""[..]])
             .chain(environment.flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]))
             .collect();
-        fs::write(folder.join(step.file()), words.join(&0))
+        fs::write(folder.join(FILE), words.join(&0))
     }
 
     /// The one that was remembered in a folder in which evcxr compiles.
-    pub fn recall(folder: &Path, step: Step) -> Option<CellCall> {
-        let call = fs::read(folder.join(step.file())).ok()?;
+    pub fn recall(folder: &Path) -> Option<CellCall> {
+        let call = fs::read(folder.join(FILE)).ok()?;
         let mut words = call
             .split(|byte| *byte == 0)
             .map(|word| OsString::from_vec(word.to_vec()));
@@ -164,9 +148,9 @@ mod tests {
     #[test]
     fn what_is_remembered_is_recalled() {
         let folder = tempfile::tempdir().unwrap();
-        call().remember(folder.path(), Step::Build).unwrap();
-        assert_eq!(CellCall::recall(folder.path(), Step::Build), Some(call()));
-        assert_eq!(CellCall::recall(folder.path(), Step::Check), None);
+        assert_eq!(CellCall::recall(folder.path()), None);
+        call().remember(folder.path()).unwrap();
+        assert_eq!(CellCall::recall(folder.path()), Some(call()));
     }
 
     #[test]

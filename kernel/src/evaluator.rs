@@ -10,6 +10,7 @@ use evcxr::{CommandContext, EvalContext, EvalContextOutputs};
 use crate::cell_process;
 use crate::prebuilt::Prebuilt;
 use crate::programs::Programs;
+use crate::session_dir;
 use crate::wire::SOCKET_VAR;
 
 /// The environment variable by which evcxr is told where to compile.
@@ -18,19 +19,20 @@ const EVCXRS_FOLDER: &str = "EVCXR_TMPDIR";
 /// The environment variable by which rust-analyzer is told where the standard library's source is.
 const STD_SOURCE: &str = "RUST_SRC_PATH";
 
-/// Tells evcxr where to compile, and rust-analyzer what to read, and takes away what would reach its cargo from outside.
+/// Tells evcxr where to compile, rust-analyzer what to read, and both which programs to start, in a
+/// session that need not be there yet; takes away what would reach their cargo from outside.
 ///
 /// # Safety
 /// The process must have a single thread.
-pub unsafe fn set_environment(cells: &Path, std_source: &Path, programs: &Programs) {
+pub unsafe fn set_environment(session: &Path) {
     // SAFETY: as the caller promises.
     unsafe {
-        std::env::set_var(EVCXRS_FOLDER, cells);
-        std::env::set_var(STD_SOURCE, std_source);
+        std::env::set_var(EVCXRS_FOLDER, session_dir::cells(session));
+        std::env::set_var(STD_SOURCE, session_dir::std_source(session));
         // It would come before the wrapper that the session's configuration names.
         std::env::remove_var("RUSTC_WRAPPER");
         std::env::remove_var("RUSTC_WORKSPACE_WRAPPER");
-        programs.set_environment(&path_with_cargo());
+        Programs::of_session(session).set_environment(&path_with_cargo());
     }
 }
 

@@ -1,5 +1,5 @@
 //! The part of a cell's source that evcxr generates into every cell: the store of its variables. The
-//! runtime has one, too, that is compiled already, and a third of a small cell's compilation goes with
+//! runtime has one, too, that is compiled already, and a fifth of a small cell's compilation goes with
 //! the other. Pinned to what evcxr 0.22.0 generates (its `wrap_user_code`). Pure.
 
 /// How the module begins, how it ends, and what calls for a part of it that the runtime has not.

@@ -9,6 +9,7 @@ use syn::visit::{self, Visit};
 
 use crate::cell_source;
 use crate::error::CallPlace;
+use crate::rustc_wrapper::SOURCE;
 use crate::session_dir;
 use crate::wire::{CellId, Line};
 
@@ -43,7 +44,7 @@ impl History {
     /// Of a session that is in this folder.
     pub fn new(session: &Path) -> History {
         History {
-            source: session_dir::cells(session).join("src/lib.rs"),
+            source: session_dir::cells(session).join(SOURCE),
             compiled: Arc::default(),
         }
     }

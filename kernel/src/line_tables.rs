@@ -11,7 +11,8 @@ use std::process::Stdio;
 use addr2line::Loader;
 use object::{Object, ObjectSection};
 
-use crate::cell_call::{CellCall, Step};
+use crate::cell_call::CellCall;
+use crate::rustc_wrapper;
 use crate::wire::Call;
 
 /// Where the other library is compiled, in the same folder.
@@ -20,9 +21,6 @@ const FOLDER: &str = "line-tables";
 /// The crate that evcxr makes of every cell, and the end of the path of its source.
 const CRATE: &str = "ctx::";
 const SOURCE: &str = "cells/src/lib.rs";
-
-/// The same in the folder in which evcxr compiles.
-const SOURCE_FILE: &str = "src/lib.rs";
 
 /// How the function is called that evcxr makes of a cell's statements. It calls them as a closure.
 const STATEMENTS: &str = "run_user_code_";
@@ -51,8 +49,8 @@ pub fn frames(folder: &Path, calls: &[Call]) -> Vec<Frame> {
 
 /// Compiles the cell again; returns the library.
 fn compile(folder: &Path) -> Option<PathBuf> {
-    let call = CellCall::recall(folder, Step::Build)?;
-    let source = fs::read_to_string(folder.join(SOURCE_FILE)).ok()?;
+    let call = CellCall::recall(folder)?;
+    let source = fs::read_to_string(folder.join(rustc_wrapper::SOURCE)).ok()?;
     let out = folder.join(FOLDER);
     fs::create_dir_all(&out).ok()?;
     let mut incremental = OsString::from("incremental=");

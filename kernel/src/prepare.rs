@@ -72,13 +72,14 @@ fn build(prebuilt: &Prebuilt, toolchain: &Toolchain) -> anyhow::Result<()> {
 /// Lets evcxr compile everything that a session begins with, in a session's folder: below somebody's
 /// own workspace, which a prefix may well be, cargo would take the cells for a part of it.
 fn make_template(prebuilt: &Prebuilt, toolchain: &Toolchain) -> anyhow::Result<()> {
-    let session = SessionDir::create(&SessionDir::choose()?)?;
+    let folder = SessionDir::choose()?;
+    // SAFETY: this runs in a process of its own, before it has any other thread.
+    unsafe { evaluator::set_environment(&folder) };
+    let session = SessionDir::create(&folder)?;
     session.write_cargo_config(prebuilt)?;
     let cells = session.cells();
     fs::create_dir(&cells)?;
     session.hide_std()?;
-    // SAFETY: this runs in a process of its own, before it has any other thread.
-    unsafe { evaluator::set_environment(&cells, &session.std_source(), &session.programs()) };
     session.programs().link(toolchain)?;
 
     let listener = UnixListener::bind(session.socket())?;

@@ -55,7 +55,7 @@ impl Programs {
             _ => program,
         };
         let folder = program.parent()?.to_owned();
-        let is_it = program.file_name()? == name && folder.join(REAL_CARGO).exists();
+        let is_it = program.file_name()? == name && folder.join(REAL_CARGO).is_symlink();
         is_it.then_some(Programs { folder })
     }
 

@@ -10,7 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use crate::cell_call::{CellCall, Step};
+use crate::cell_call::CellCall;
 use crate::prebuilt::{Prebuilt, RUSTC_WRAPPER, SHARED_CRATES};
 use crate::{dependency_dylib, generated, identity, warnings};
 
@@ -21,10 +21,10 @@ const EVCXRS_WRAPPER: &str = "EVCXR_RUSTC_WRAPPER";
 const DONE: &str = "MORCEAUX_WRAPPED";
 
 /// The name of the crate that evcxr makes of a cell.
-const CELL: &str = "ctx";
+pub const CELL: &str = "ctx";
 
 /// Its source, where evcxr compiles.
-const SOURCE: &str = "src/lib.rs";
+pub const SOURCE: &str = "src/lib.rs";
 
 /// Where this file is, in the folder in which evcxr compiles, rustc names types by their full paths.
 pub const FULL_PATHS: &str = "full-paths";
@@ -66,49 +66,46 @@ pub fn run(prebuilt: &Prebuilt) -> ExitCode {
     }
     // Through PATH where it is a bare name, as rust-analyzer has it.
     let mut command = Command::new(&rustc);
-    match step {
-        // Twice: evcxr's wrapper comes in between.
-        _ if std::env::var_os(EVCXRS_WRAPPER).is_some() => {
-            command = Command::new(&program);
-            command.arg(&rustc).env(DONE, "1");
-        }
-        Some(step) => {
-            let cell = CellCall::new(rustc, args);
-            // Without it, cells take longer and panics have fewer lines.
-            let _ = cell.remember(Path::new("."), step);
-            return call(step, &cell);
-        }
-        None => {}
+    if std::env::var_os(EVCXRS_WRAPPER).is_some() {
+        command = Command::new(&program);
+        command.arg(&rustc).env(DONE, "1");
+    } else if step == Some(Step::Build) {
+        let call = CellCall::new(rustc, args);
+        // Without it, the next cell takes longer and panics have fewer lines.
+        let _ = call.remember(Path::new("."));
+        return build(&call);
     }
-    let error = command.args(args).exec();
+    command.args(args);
+    if step == Some(Step::Check) && Path::new(FULL_PATHS).exists() {
+        // What is asked for here is a type, as it has to be written in a cell. rustc shortens paths
+        // to what is unique, and a type that is longer than a line to what fits.
+        command.args(["-Ztrim-diagnostic-paths=no", "--verbose"]);
+        command.env("RUSTC_BOOTSTRAP", "1");
+    }
+    let error = command.exec();
     eprintln!("error: {} cannot be started: {error}", rustc.display());
     ExitCode::FAILURE
 }
 
-/// Calls rustc for a cell, where evcxr compiles. Does not return if it can be started and its messages
-/// need not be looked at.
-pub fn call(step: Step, cell: &CellCall) -> ExitCode {
-    let mut command = cell.command();
-    let result = match step {
-        Step::Check => {
-            command.args(&cell.args);
-            if Path::new(FULL_PATHS).exists() {
-                // What is asked for here is a type, as it has to be written in a cell. rustc shortens
-                // paths to what is unique, and a type that is longer than a line to what fits.
-                command.args(["-Ztrim-diagnostic-paths=no", "--verbose"]);
-                command.env("RUSTC_BOOTSTRAP", "1");
-            }
-            Err(command.exec())
-        }
-        Step::Build => warnings::run_and_keep(command.args(cell.args_for(&source_of_cell()))),
-    };
-    result.unwrap_or_else(|error| {
+/// Builds a cell, where evcxr compiles.
+pub fn build(call: &CellCall) -> ExitCode {
+    let args = call.args_for(&source_of_cell());
+    warnings::run_and_keep(call.command().args(args)).unwrap_or_else(|error| {
         eprintln!(
             "error: {} cannot be started: {error}",
-            cell.program.display()
+            call.program.display()
         );
         ExitCode::FAILURE
     })
+}
+
+/// What cargo does with a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// It only looks for errors.
+    Check,
+    /// It makes the library that is loaded.
+    Build,
 }
 
 /// The cell's source, which uses the runtime's store of variables where that is possible.

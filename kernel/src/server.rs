@@ -26,11 +26,10 @@ use crate::child::Orders;
 use crate::history::History;
 use crate::iopub::IoPub;
 use crate::options::Options;
-use crate::programs::Programs;
 use crate::relay::{self, Instruction, Relay};
 use crate::running::Running;
 use crate::session::Session;
-use crate::session_dir::{self, SessionDir};
+use crate::session_dir::SessionDir;
 use crate::shell::Shell;
 use crate::stdin::Questions;
 use crate::{control, evaluator, heartbeat, worker};
@@ -67,13 +66,7 @@ pub fn run(connection_file: &Path, options: &Options) -> anyhow::Result<()> {
         .init();
     let folder = SessionDir::choose()?;
     // SAFETY: no thread has been started yet.
-    unsafe {
-        evaluator::set_environment(
-            &session_dir::cells(&folder),
-            &session_dir::std_source(&folder),
-            &Programs::of_session(&folder),
-        );
-    };
+    unsafe { evaluator::set_environment(&folder) };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self as std_mpsc, RecvTimeoutError};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use evcxr::{CommandContext, EvalContextOutputs};
 use jupyter_protocol::{ExecutionCount, JupyterMessage, JupyterMessageContent};
 use tokio::runtime::Handle;
@@ -314,9 +314,11 @@ impl Evaluator {
         if !self.knows_std {
             self.session_dir.show_std(&self.prebuilt)?;
             let commands = self.prebuilt.commands_to_read_anew()?;
-            let shown = self.context.execute(&commands);
-            shown.map_err(|error| anyhow!("the standard library's source: {error}"))?;
-            self.knows_std = true;
+            match self.context.execute(&commands) {
+                // It was shown by then, and evcxr has started another process.
+                Ok(_) | Err(evcxr::Error::SubprocessTerminated(_)) => self.knows_std = true,
+                Err(error) => bail!("the standard library cannot be read: {error}"),
+            }
         }
         Ok(())
     }
