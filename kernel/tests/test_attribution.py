@@ -100,7 +100,7 @@ def test_output_can_be_sent_elsewhere(kernel: Kernel, gate: Gates) -> None:
         """
     )
     end = gate()
-    cell = kernel.start(f"{go_on.wait.replace('5', '1')} {end.wait}")
+    cell = kernel.start(f"{go_on.wait} {end.wait}")
     kernel.wait_for(lambda: cell.is_busy)
     # The cell itself has to run, not only to be compiled.
     go_on.open()
