@@ -1,10 +1,11 @@
 //! What every request gets, whatever happens to it: busy before, idle behind, both as its children.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use jupyter_protocol::{JupyterMessage, JupyterMessageContent, Status, UnknownMessage};
 use jupyter_zmq_client::RouterSendConnection;
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use crate::iopub::IoPub;
 use crate::kernel_info;
@@ -36,14 +37,28 @@ impl Bracket {
         self.iopub.status(Status::busy(), request).await;
         reply(request, reply_connection, answer.await).await;
         self.iopub.status(Status::idle(), request).await;
-        // Front ends show the last status that they have got, and a cell may still run.
-        let running = self
-            .running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        if let Some(cell) = running {
-            self.iopub.status(Status::busy(), &cell).await;
+        // Front ends show the last status that they have got, and a cell may still run. The lock, so
+        // that its idle does not come in between.
+        let running = self.running.lock().await;
+        if let Some(cell) = &*running {
+            self.iopub.status(Status::busy(), cell).await;
+        }
+    }
+
+    /// Answers a request that does not hold what its type promises.
+    pub async fn refuse(
+        &self,
+        request: &JupyterMessage,
+        reply_connection: &mut RouterSendConnection,
+        why: &str,
+    ) {
+        let msg_type = &request.header.msg_type;
+        if msg_type.ends_with("_request") {
+            let refusal = error(msg_type, "BadRequest", why);
+            self.answer(request, reply_connection, async { refusal })
+                .await;
+        } else {
+            tracing::warn!("not a request: {msg_type}: {why}");
         }
     }
 
@@ -55,28 +70,29 @@ impl Bracket {
         answer: impl Future<Output = JupyterMessageContent>,
     ) {
         self.iopub.status(Status::busy(), request).await;
-        self.set_running(Some(request.clone()));
+        *self.running.lock().await = Some(request.clone());
         let answer = answer.await;
-        self.set_running(None);
+        *self.running.lock().await = None;
         reply(request, reply_connection, answer).await;
         self.iopub.status(Status::idle(), request).await;
-    }
-
-    fn set_running(&self, request: Option<JupyterMessage>) {
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = request;
     }
 }
 
 /// The answer to a request that this kernel, or this channel, does not know.
 pub fn unknown(request_type: &str) -> JupyterMessageContent {
+    let what = format!("this kernel does not know {request_type} on this channel");
+    error(request_type, "UnknownRequest", &what)
+}
+
+fn error(request_type: &str, ename: &str, evalue: &str) -> JupyterMessageContent {
     UnknownMessage {
         msg_type: request_type.to_owned(),
         content: Value::Null,
     }
     .reply(json!({
         "status": "error",
-        "ename": "UnknownRequest",
-        "evalue": format!("this kernel does not know {request_type} on this channel"),
+        "ename": ename,
+        "evalue": evalue,
         "traceback": [],
     }))
 }

@@ -15,6 +15,7 @@ use std::sync::OnceLock;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::prebuilt::Prebuilt;
+use crate::waits;
 
 /// As the runtime's `cell_process.rs` has it.
 #[repr(C)]
@@ -27,6 +28,8 @@ struct Hooks {
     read: extern "C" fn(fd: i32, bytes: *mut u8, length: usize) -> isize,
     /// Whether what is written to a file descriptor is shown to a person.
     is_shown: extern "C" fn(fd: i32) -> bool,
+    /// Whether the calling thread is not to wait any longer: the stop button was pressed.
+    is_stopped: extern "C" fn() -> bool,
 }
 
 /// The file descriptor is read in the usual way.
@@ -109,6 +112,11 @@ fn hooks(fd: i32) -> Option<&'static Hooks> {
     hooks.filter(|_| !is_forked())
 }
 
+/// Whether the calling thread is not to wait any longer: the stop button was pressed.
+pub fn is_stopped() -> bool {
+    HOOKS.get().is_some_and(|hooks| (hooks.is_stopped)())
+}
+
 fn taken_by_hook(fd: i32, bytes: *const c_void, length: usize) -> bool {
     fd != 0 && length > 0 && hooks(fd).is_some_and(|hooks| (hooks.write)(fd, bytes.cast(), length))
 }
@@ -156,7 +164,9 @@ unsafe extern "C" fn read(fd: i32, bytes: *mut c_void, length: usize) -> isize {
     let hooks = hooks(fd).filter(|_| fd == 0);
     match hooks.map_or(NOT_TAKEN, |hooks| (hooks.read)(fd, bytes.cast(), length)) {
         // SAFETY: the caller's own arguments. `syscall` sets `errno` as `read` does.
-        NOT_TAKEN => unsafe { libc::syscall(libc::SYS_read, fd, bytes, length) as isize },
+        NOT_TAKEN => waits::unless_stopped(unsafe {
+            libc::syscall(libc::SYS_read, fd, bytes, length) as isize
+        }),
         length @ 0.. => length,
         _ => {
             // SAFETY: libc's own place for it.

@@ -11,6 +11,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 
+use crate::lost_tasks::{LostTasks, TaskFile};
 use crate::wire::{self, MAX_FRAME_BYTES, Order, Report};
 
 /// What happens on the socket.
@@ -19,7 +20,10 @@ pub enum Event {
     /// The cell process reports something.
     Report(Report),
     /// The cell process has ended; all that it reported has come before.
-    Gone,
+    Gone {
+        /// The tasks that it has left behind.
+        tasks: LostTasks,
+    },
 }
 
 /// Sends orders to the present cell process.
@@ -60,15 +64,19 @@ impl Orders {
 /// Where the socket cannot be made.
 pub fn listen(path: &Path, orders: Orders, event_tx: mpsc::Sender<Event>) -> std::io::Result<()> {
     let listener = UnixListener::bind(path)?;
+    let session = path.parent().unwrap_or(path).to_owned();
     tokio::spawn(async move {
         while let Ok((connection, _)) = listener.accept().await {
-            serve(connection, orders.clone(), event_tx.clone());
+            serve(connection, &session, orders.clone(), event_tx.clone());
         }
     });
     Ok(())
 }
 
-fn serve(connection: UnixStream, orders: Orders, event_tx: mpsc::Sender<Event>) {
+fn serve(connection: UnixStream, session: &Path, orders: Orders, event_tx: mpsc::Sender<Event>) {
+    let process = connection.peer_cred().ok().and_then(|peer| peer.pid());
+    let process = process.and_then(|process| u32::try_from(process).ok());
+    let task_file = process.map(|process| TaskFile::of(session, process));
     let mut codec = LengthDelimitedCodec::new();
     codec.set_max_frame_length(MAX_FRAME_BYTES);
     let (read, write) = connection.into_split();
@@ -103,6 +111,7 @@ fn serve(connection: UnixStream, orders: Orders, event_tx: mpsc::Sender<Event>) 
         }
         // Before the event: who hears of it may give orders that only the next process can obey.
         orders.unset(&order_tx);
-        let _ = event_tx.send(Event::Gone).await;
+        let tasks = task_file.map_or_else(LostTasks::default, |file| file.tasks());
+        let _ = event_tx.send(Event::Gone { tasks }).await;
     });
 }

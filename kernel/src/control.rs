@@ -4,13 +4,21 @@ use jupyter_protocol::{InterruptReply, JupyterMessageContent, ReplyStatus, Shutd
 use jupyter_zmq_client::KernelControlConnection;
 
 use crate::bracket::{self, Bracket};
+use crate::kernel_info;
+use crate::receive::{self, Received};
 use crate::session::Session;
-use crate::{kernel_info, receive};
 
 /// Serves the channel until the kernel is to end.
 pub async fn serve(connection: KernelControlConnection, session: Session, bracket: Bracket) {
     let (mut reply_connection, mut requests) = connection.split();
-    while let Some(request) = receive::next(&mut requests).await {
+    while let Some(received) = receive::next(&mut requests).await {
+        let request = match received {
+            Received::Whole(request) => request,
+            Received::Damaged { message, why } => {
+                bracket.refuse(&message, &mut reply_connection, &why).await;
+                continue;
+            }
+        };
         let mut ends = false;
         let answer: JupyterMessageContent = match request.content.clone() {
             JupyterMessageContent::InterruptRequest(_) => {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::hints;
+use crate::running::TasksOfCell;
 
 /// Why a cell did not succeed. Each becomes an `error` message and a reply with status `error`.
 #[derive(Debug, thiserror::Error)]
@@ -55,8 +56,8 @@ pub enum CellError {
          variables and tasks are lost ({lost}); functions, types and dependencies are kept"
     )]
     Killed {
-        /// The names of the variables.
-        lost: String,
+        /// What ended with it.
+        lost: Lost,
     },
     /// The cell process ended by itself.
     #[error(
@@ -66,8 +67,8 @@ pub enum CellError {
     CellProcessDied {
         /// How it ended.
         reason: String,
-        /// The names of the variables.
-        lost: String,
+        /// What ended with it.
+        lost: Lost,
     },
     /// The kernel itself cannot go on with this cell.
     #[error("{message}")]
@@ -147,6 +148,33 @@ impl fmt::Display for CallPlace {
             None if self.function.is_none() => f.write_str(" some line of the cell"),
             None => Ok(()),
         }
+    }
+}
+
+/// What has ended with a cell process.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// The names of the variables.
+    pub variables: Vec<String>,
+    /// The tasks that had not ended, by their cells.
+    pub tasks: Vec<TasksOfCell>,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.variables.is_empty() {
+            f.write_str("there were no variables")?;
+        } else {
+            f.write_str(&self.variables.join(", "))?;
+        }
+        for (cell, tasks) in &self.tasks {
+            let noun = if *tasks == 1 { "task" } else { "tasks" };
+            write!(f, "; {tasks} {noun}")?;
+            if let Some(cell) = cell {
+                write!(f, " of cell [{cell}]")?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -42,13 +42,16 @@ mod kernel_info;
 mod line_tables;
 mod linker;
 mod local_statics;
+mod lost_tasks;
 mod macros;
 mod moves;
 mod options;
 mod output;
 mod pace;
+mod parent;
 mod prebuilt;
 mod prepare;
+mod process_tree;
 mod programs;
 #[cfg(test)]
 mod properties;
@@ -59,6 +62,7 @@ mod rewrite;
 mod run;
 mod running;
 mod rustc_wrapper;
+mod seal;
 mod server;
 mod session;
 mod session_dir;
@@ -67,8 +71,12 @@ mod source_map;
 mod statics;
 mod std_source;
 mod stdin;
+mod surroundings;
+#[path = "../runtime/src/task_words.rs"]
+mod task_words;
 mod type_name;
 mod value;
+mod waits;
 mod warnings;
 #[path = "../runtime/src/wire.rs"]
 mod wire;

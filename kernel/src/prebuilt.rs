@@ -9,7 +9,7 @@
 //!     bin/                    links to this program, whose names say what it is to be
 //!     std-source/             what inference reads of the standard library, see `std_source.rs`
 //!     template/               a session folder with everything compiled, see `session_dir.rs`
-//!     ready                   written last
+//!     ready                   written last, see `seal.rs`
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -21,13 +21,23 @@ use sha2::{Digest, Sha256};
 use crate::carried::{self, locked_version};
 use crate::files::{create_dir, write};
 use crate::linker::LINKER;
-use crate::{cell_crates, programs, std_source};
+use crate::{cell_crates, programs, seal, std_source};
 
 /// The crates whose types the cells share with the dylib. The first is the dylib itself.
 pub const SHARED_CRATES: [&str; 3] = ["morceaux", "tokio", "bytes"];
 
 /// The name under which this program is linked to be started as the rustc wrapper.
 pub const RUSTC_WRAPPER: &str = "rustc-wrapper";
+
+/// What is in it when it has been built, apart from links.
+const BUILT: [&str; 6] = [
+    "source",
+    "build",
+    "stubs",
+    "crates",
+    "std-source",
+    "template",
+];
 
 /// The folder described above.
 #[derive(Debug, Clone)]
@@ -118,14 +128,14 @@ impl Prebuilt {
         carried::LOCK
     }
 
-    /// Whether everything in it has been built.
+    /// Whether everything in it has been built, and is still there.
     pub fn is_ready(&self) -> bool {
-        self.root.join("ready").exists()
+        seal::is_whole(&self.root)
     }
 
     /// Declares everything in it built.
     pub fn set_ready(&self) -> anyhow::Result<()> {
-        write(&self.root.join("ready"), "")
+        seal::put(&self.root, &BUILT)
     }
 
     /// Lets the links in `bin` lead to the running program.
@@ -146,8 +156,10 @@ impl Prebuilt {
 
     /// Writes the sources and builds the dylib.
     pub fn build(&self, toolchain: &Toolchain) -> anyhow::Result<()> {
+        // What is left of an interrupted build, or was damaged since, would be taken for built.
+        seal::clear(&self.root, &BUILT)
+            .with_context(|| format!("{} cannot be written to", self.root.display()))?;
         let source = self.root.join("source");
-        let _ = std::fs::remove_dir_all(&source);
         carried::write(&source)?;
         self.write_stubs()?;
         cell_crates::write_all(&self.cell_crates(), &source)?;

@@ -1,16 +1,22 @@
 //! What holds for every cell and for any bytes, tried with what a generator makes of them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use fastrand::Rng;
+use async_trait::async_trait;
+use jupyter_zmq_client::Connection;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use proptest::test_runner::TestCaseError;
+use serde_json::{Value, json};
+use zeromq::{SocketRecv, ZmqMessage, ZmqResult};
 
 use crate::cell_source::{self, CellSource};
 use crate::commands::Formats;
 use crate::items::Items;
 use crate::keep::Plan;
 use crate::output::{CellOutput, Output};
+use crate::receive::{self, Received};
 use crate::rewrite::{Drain, Wishes, rewrite};
-use crate::wire::{self, Order, Report, Stream};
+use crate::wire::{self, Order, Outcome, Report, Stream};
 
 /// Expressions of which the rewriting changes some.
 const EXPRESSIONS: [&str; 18] = [
@@ -35,66 +41,104 @@ const EXPRESSIONS: [&str; 18] = [
 ];
 
 /// How many cells, or pieces of text, each property is tried with.
-const CASES: u64 = 500;
+const CASES: u32 = 500;
 
-/// Tries a property with a generator for each seed, which a failure names.
-fn try_all(property: impl Fn(&mut Rng) + std::panic::RefUnwindSafe) {
-    for seed in 0..CASES {
-        let tried = std::panic::catch_unwind(|| property(&mut Rng::with_seed(seed)));
-        assert!(tried.is_ok(), "it does not hold with seed {seed}");
-        cell_source::forget_all();
-    }
+fn expression() -> impl Strategy<Value = &'static str> {
+    select(&EXPRESSIONS[..])
 }
 
-fn expression(rng: &mut Rng) -> &'static str {
-    rng.choice(EXPRESSIONS).unwrap_or_default()
+fn simple_statement() -> impl Strategy<Value = String> {
+    (0..8, expression()).prop_map(|(kind, e)| match kind {
+        0 => format!("let x = {e};"),
+        1 => format!("let (mut y, Some(z)) = {e} else {{ panic!() }};"),
+        2 => format!("{e};"),
+        3 => "static S: u8 = 1;".to_owned(),
+        4 => "thread_local! { static T: u8 = 1; }".to_owned(),
+        5 => "use std::fmt;".to_owned(),
+        6 => "struct P { a: u8 }".to_owned(),
+        _ => "// said, é".to_owned(),
+    })
 }
 
-fn statement(rng: &mut Rng, depth: u32) -> String {
-    let e = expression(rng);
-    if depth == 0 || rng.bool() {
-        return match rng.u8(..8) {
-            0 => format!("let x = {e};"),
-            1 => format!("let (mut y, Some(z)) = {e} else {{ panic!() }};"),
-            2 => format!("{e};"),
-            3 => "static S: u8 = 1;".to_owned(),
-            4 => "thread_local! { static T: u8 = 1; }".to_owned(),
-            5 => "use std::fmt;".to_owned(),
-            6 => "struct P { a: u8 }".to_owned(),
-            _ => "// said, é".to_owned(),
-        };
-    }
-    let block = statements(rng, depth - 1);
-    match rng.u8(..9) {
-        0 => format!("loop {{ {block}\n}}"),
-        1 => format!("for x in {e} {{ {block}\n}}"),
-        2 => format!("while ({e}) {{ {block}\n}}"),
-        3 => format!("if ({e}) {{ {block}\n}} else {{ {e} }}"),
-        4 => format!("fn f() -> u8 {{ {block}\nf() }}"),
-        5 => format!("impl P {{ async fn m(&self) {{ {block}\n}} }}"),
-        6 => format!("mod m {{ const C: u8 = {{ {e} }}; fn f() {{ {block}\n}} }}"),
-        7 => format!("{{ {block}\n}}"),
-        _ => format!("let c = || {{ {block}\n{e} }};"),
-    }
+fn statement() -> impl Strategy<Value = String> {
+    simple_statement().prop_recursive(3, 40, 4, |inner| {
+        (0..9, expression(), vec(inner, 0..5)).prop_map(|(kind, e, statements)| {
+            let block = statements.join("\n");
+            match kind {
+                0 => format!("loop {{ {block}\n}}"),
+                1 => format!("for x in {e} {{ {block}\n}}"),
+                2 => format!("while ({e}) {{ {block}\n}}"),
+                3 => format!("if ({e}) {{ {block}\n}} else {{ {e} }}"),
+                4 => format!("fn f() -> u8 {{ {block}\nf() }}"),
+                5 => format!("impl P {{ async fn m(&self) {{ {block}\n}} }}"),
+                6 => format!("mod m {{ const C: u8 = {{ {e} }}; fn f() {{ {block}\n}} }}"),
+                7 => format!("{{ {block}\n}}"),
+                _ => format!("let c = || {{ {block}\n{e} }};"),
+            }
+        })
+    })
 }
 
-fn statements(rng: &mut Rng, depth: u32) -> String {
-    let parts: Vec<_> = (0..rng.u8(..5)).map(|_| statement(rng, depth)).collect();
-    parts.join("\n")
+fn cell() -> impl Strategy<Value = String> {
+    let last = prop_oneof![Just(""), expression()];
+    (vec(statement(), 0..5), last)
+        .prop_map(|(statements, last)| format!("{}\n{last}", statements.join("\n")))
 }
 
-fn cell(rng: &mut Rng) -> String {
-    let last = if rng.bool() { expression(rng) } else { "" };
-    format!("{}\n{last}", statements(rng, 3))
+/// Bytes of which many begin or continue a character, and some end a line.
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    vec(prop_oneof![Just(b'\n'), 0xc0..0xf8_u8, any::<u8>()], 0..40)
 }
 
-fn bytes(rng: &mut Rng) -> Vec<u8> {
-    let byte = |rng: &mut Rng| match rng.u8(..4) {
-        0 => b'\n',
-        1 => rng.u8(0xc0..0xf8),
-        _ => rng.u8(..),
-    };
-    (0..rng.usize(..40)).map(|_| byte(rng)).collect()
+fn reports() -> impl Strategy<Value = Report> {
+    prop_oneof![
+        any::<u64>().prop_map(|cell| Report::Started { cell }),
+        (any::<u64>(), bytes()).prop_map(|(cell, bytes)| Report::Text {
+            cell,
+            stream: Stream::Stdout,
+            charge: 0,
+            bytes
+        }),
+        (any::<u64>(), any::<String>(), any::<Vec<String>>()).prop_map(
+            |(cell, message, rescued)| Report::Ended {
+                cell,
+                outcome: Outcome::Panicked {
+                    message,
+                    line: None,
+                    calls: Vec::new()
+                },
+                rescued
+            }
+        ),
+    ]
+}
+
+/// Any JSON, and what looks like a part of a message.
+fn json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        ".*".prop_map(Value::from),
+    ];
+    let names = select(
+        &[
+            "code",
+            "cursor_pos",
+            "silent",
+            "status",
+            "data",
+            "restart",
+            "msg_id",
+        ][..],
+    );
+    leaf.prop_recursive(3, 20, 5, move |inner| {
+        let pairs = vec((names.clone(), inner.clone()), 0..5);
+        prop_oneof![
+            vec(inner, 0..4).prop_map(Value::from),
+            pairs.prop_map(|pairs| pairs.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()),
+        ]
+    })
 }
 
 /// The cell as evcxr gets it.
@@ -116,68 +160,119 @@ fn rewritten(code: &str) -> String {
     rewrite(&source, 1, wishes).map.rewritten().to_owned()
 }
 
-#[test]
-fn what_parses_still_does_and_keeps_its_lines() {
-    let parsing = AtomicU64::new(0);
-    try_all(|rng| {
-        let code = cell(rng);
+/// A socket on which there is one message.
+struct OneMessage(Option<ZmqMessage>);
+
+#[async_trait]
+impl SocketRecv for OneMessage {
+    async fn recv(&mut self) -> ZmqResult<ZmqMessage> {
+        self.0.take().ok_or(zeromq::ZmqError::NoMessage)
+    }
+}
+
+/// Reads a message as the kernel's channels do. Returns whether it was taken for one.
+fn read(frames: Vec<Vec<u8>>) -> Result<bool, TestCaseError> {
+    let frames: Vec<bytes::Bytes> = frames.into_iter().map(bytes::Bytes::from).collect();
+    let Ok(message) = ZmqMessage::try_from(frames) else {
+        return Ok(false);
+    };
+    let mut connection = Connection {
+        socket: OneMessage(Some(message)),
+        mac: None,
+        session_id: String::new(),
+    };
+    let read = futures::executor::block_on(receive::next(&mut connection));
+    Ok(matches!(read, Some(Received::Whole(_))))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_parses_still_does_and_keeps_its_lines(code in cell()) {
         let parses = |code: &str| CellSource::new(code).statements().is_some();
+        prop_assume!(parses(&code));
         let after = rewritten(&code);
-        assert_eq!(after.split('\n').count(), code.split('\n').count());
-        if parses(&code) {
-            assert!(parses(&after), "{code}\nbecame\n{after}");
-            parsing.fetch_add(1, Ordering::Relaxed);
+        prop_assert_eq!(after.split('\n').count(), code.split('\n').count());
+        prop_assert!(parses(&after), "{}\nbecame\n{}", code, after);
+        cell_source::forget_all();
+    }
+
+    #[test]
+    fn no_text_breaks_the_rewriting(code in cell(), cuts in vec(any::<Index>(), 0..9), text in any::<String>()) {
+        let mut characters: Vec<char> = code.chars().collect();
+        for cut in cuts {
+            if !characters.is_empty() {
+                characters.remove(cut.index(characters.len()));
+            }
         }
-    });
-    // Else it would say nothing.
-    assert!(parsing.into_inner() > CASES / 2);
-}
+        rewritten(&characters.into_iter().collect::<String>());
+        rewritten(&text);
+        cell_source::forget_all();
+    }
 
-#[test]
-fn no_text_breaks_the_rewriting() {
-    try_all(|rng| {
-        // Whole, and with a piece of it cut out.
-        let code = cell(rng);
-        rewritten(
-            &code
-                .chars()
-                .filter(|_| rng.u8(..20) > 0)
-                .collect::<String>(),
-        );
-        rewritten(&String::from_utf8_lossy(&bytes(rng)));
-    });
-}
+    #[test]
+    fn no_bytes_break_the_decoding(any in bytes(), report in reports(), at in any::<Index>(), byte in any::<u8>()) {
+        let _ = wire::decode::<Report>(&any);
+        let _ = wire::decode::<Order>(&any);
+        let mut damaged = wire::encode(&report).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        prop_assert_eq!(wire::decode::<Report>(&damaged[4..]).as_ref(), Ok(&report));
+        let at = at.index(damaged.len());
+        let _ = wire::decode::<Report>(damaged.get(4..at).unwrap_or_default());
+        damaged[at] = byte;
+        let _ = wire::decode::<Report>(&damaged[4..]);
+    }
 
-#[test]
-fn no_bytes_break_the_decoding() {
-    try_all(|rng| {
-        let _ = wire::decode::<Report>(&bytes(rng));
-        let _ = wire::decode::<Order>(&bytes(rng));
-    });
-}
+    #[test]
+    fn no_frames_break_the_reading_of_messages(frames in vec(bytes(), 0..9), at in any::<Index>()) {
+        let mut frames = frames;
+        frames.insert(at.index(frames.len() + 1), b"<IDS|MSG>".to_vec());
+        read(frames)?;
+    }
 
-#[test]
-fn text_comes_out_as_it_went_in() {
-    try_all(|rng| {
+    #[test]
+    fn no_content_breaks_the_reading_of_messages(
+        kind in select(&["execute", "complete", "inspect", "is_complete", "history", "comm_info", "input"][..]),
+        end in select(&["request", "reply", "open"][..]),
+        content in json(),
+        damaged in json(),
+        whole in any::<bool>(),
+    ) {
+        let header = json!({
+            "msg_id": "1", "username": "", "session": "s", "version": "5.3",
+            "date": "2026-01-01T00:00:00Z", "msg_type": format!("{kind}_{end}"),
+        });
+        let header = if whole { header } else { damaged };
+        let parts = [header, json!({}), json!({}), content];
+        let mut frames = vec![b"client".to_vec(), b"<IDS|MSG>".to_vec(), Vec::new()];
+        frames.extend(parts.iter().map(|part| part.to_string().into_bytes()));
+        read(frames)?;
+    }
+
+    #[test]
+    fn text_comes_out_as_it_went_in(
+        parts in vec((bytes(), any::<bool>()), 0..9),
+        lengths in vec(1..40_usize, 1..9),
+    ) {
         let mut cell = CellOutput::default();
         let mut whole = Vec::new();
-        for _ in 0..rng.u8(..9) {
-            let part = bytes(rng);
+        for (part, settles) in parts {
             cell.write(Stream::Stdout, &part);
             whole.extend(part);
-            if rng.bool() {
+            if settles {
                 cell.settle(false);
             }
         }
         cell.settle(true);
         let mut text = String::new();
-        while let Some(output) = cell.next(rng.usize(1..40)) {
+        let mut lengths = lengths.into_iter().cycle();
+        while let Some(output) = cell.next(lengths.next().unwrap_or(1)) {
             let Output::Text { text: part, .. } = output else {
-                panic!("{output:?}")
+                return Err(TestCaseError::fail(format!("{output:?}")));
             };
             text.push_str(&part);
         }
-        assert_eq!(text, String::from_utf8_lossy(&whole));
-        assert_eq!(cell.bytes_waiting(), 0);
-    });
+        prop_assert_eq!(text, String::from_utf8_lossy(&whole));
+        prop_assert_eq!(cell.bytes_waiting(), 0);
+    }
 }

@@ -23,6 +23,7 @@ use crate::content::content;
 use crate::hints;
 use crate::history::History;
 use crate::iopub::IoPub;
+use crate::lost_tasks::LostTasks;
 use crate::output::{CellOutput, Output};
 use crate::pace::{self, BACKLOG, Limits, Pace};
 use crate::running::Running;
@@ -198,7 +199,7 @@ impl Relay {
                     }
                     event = event_rx.recv() => match event {
                         Some(Event::Report(report)) => self.pass_on(report).await,
-                        Some(Event::Gone) => self.cell_process_gone().await,
+                        Some(Event::Gone { tasks }) => self.cell_process_gone(&tasks).await,
                         None => break,
                     },
                 }
@@ -446,7 +447,12 @@ impl Relay {
         }
     }
 
-    async fn cell_process_gone(&mut self) {
+    async fn cell_process_gone(&mut self, tasks: &LostTasks) {
+        let numbered = tasks.iter().map(|(cell, tasks)| {
+            let count = self.cells.get(cell).map(|cell| cell.execution_count);
+            (count.map(|count| count.value()), *tasks)
+        });
+        self.running.set_lost_tasks(numbered.collect());
         self.questions.forget_all();
         self.passed_on = 0;
         for cell in self.cells.keys().copied().collect::<Vec<_>>() {

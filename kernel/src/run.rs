@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::cell_source::CellSource;
 use crate::child::Orders;
 use crate::commands::{ErrorFormat, Formats};
-use crate::error::{CallPlace, CellError, Variables};
+use crate::error::{CallPlace, CellError, Lost, Variables};
 use crate::history::History;
 use crate::items::{ItemChanges, Items};
 use crate::keep::Plan;
@@ -499,10 +499,9 @@ impl Run<'_> {
     }
 
     fn died(&self, reason: &str, variables: Vec<String>) -> CellError {
-        let lost = if variables.is_empty() {
-            "there were no variables".to_owned()
-        } else {
-            variables.join(", ")
+        let lost = Lost {
+            variables,
+            tasks: self.wires.running.lost_tasks(),
         };
         if self.wires.running.is_killed() {
             return CellError::Killed { lost };

@@ -13,6 +13,9 @@ use crate::wire::CellId;
 /// How long a stopped cell's compilers are left alone before they are looked for again.
 const COMPILERS_PAUSE: Duration = Duration::from_millis(50);
 
+/// How many tasks a cell had, and its number where there is one.
+pub type TasksOfCell = (Option<usize>, usize);
+
 /// Shared by the worker thread, the relay and the control channel.
 #[derive(Debug, Default)]
 pub struct Running {
@@ -32,6 +35,8 @@ struct State {
     stops: u32,
     /// Whether the cell process was ended for it.
     killed: bool,
+    /// The tasks of the last cell process that has died.
+    lost_tasks: Vec<TasksOfCell>,
     /// evcxr's handle on the present cell process.
     process: Option<Arc<Mutex<Child>>>,
 }
@@ -50,6 +55,16 @@ impl Running {
     pub fn set_started(&self, cell: CellId) {
         let mut state = self.lock();
         state.started |= state.cell == Some(cell);
+    }
+
+    /// The cell process has ended, and these tasks with it.
+    pub fn set_lost_tasks(&self, tasks: Vec<TasksOfCell>) {
+        self.lock().lost_tasks = tasks;
+    }
+
+    /// The tasks that ended with the last cell process.
+    pub fn lost_tasks(&self) -> Vec<TasksOfCell> {
+        self.lock().lost_tasks.clone()
     }
 
     /// Whether the running cell is to be stopped before it starts.

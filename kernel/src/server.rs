@@ -32,7 +32,7 @@ use crate::session::Session;
 use crate::session_dir::SessionDir;
 use crate::shell::Shell;
 use crate::stdin::Questions;
-use crate::{control, evaluator, heartbeat, worker};
+use crate::{control, evaluator, heartbeat, parent, worker};
 
 /// The environment variable that says what to log, as in
 /// <https://docs.rs/tracing-subscriber/latest/tracing_subscriber/filter/struct.EnvFilter.html>.
@@ -133,6 +133,7 @@ async fn serve(
     tokio::select! {
         () = control::serve(control, session.clone(), bracket) => {}
         _ = terminate.recv() => {}
+        () = parent::ended() => {}
     }
     if tokio::time::timeout(SHUTDOWN_TIMEOUT, session.shut_down())
         .await

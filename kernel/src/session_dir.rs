@@ -22,6 +22,9 @@ use anyhow::Context;
 use crate::prebuilt::Prebuilt;
 use crate::programs::Programs;
 
+/// The file that is locked for as long as the kernel lives.
+const LOCK: &str = "lock";
+
 /// How often a kernel tries to remove what others have left, and the time in between.
 const SWEEPS: u32 = 50;
 const SWEEP_PAUSE: Duration = Duration::from_millis(200);
@@ -58,7 +61,7 @@ impl SessionDir {
                 .create(sessions)?;
             let _all = lock_all(sessions)?;
             DirBuilder::new().mode(0o700).create(path)?;
-            let lock = File::create(path.join("lock"))?;
+            let lock = File::create(path.join(LOCK))?;
             lock.lock()?;
             Ok(SessionDir {
                 path: path.to_owned(),
@@ -166,6 +169,11 @@ pub fn cells(session: &Path) -> PathBuf {
     session.join("cells")
 }
 
+/// Whether there is a session folder, and nobody has removed what was in it.
+pub fn is_there(session: &Path) -> bool {
+    session.join(LOCK).exists()
+}
+
 /// Where rust-analyzer looks for the standard library's source, in a session folder.
 pub fn std_source(session: &Path) -> PathBuf {
     session.join("std-source")
@@ -204,7 +212,7 @@ fn sweep(sessions: &Path) -> bool {
 /// Whether nobody holds the folder's lock. Where there is none, somebody has begun to remove the folder
 /// and not finished.
 fn is_left(folder: &Path) -> bool {
-    match File::open(folder.join("lock")) {
+    match File::open(folder.join(LOCK)) {
         Ok(lock) => lock.try_lock().is_ok(),
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     }

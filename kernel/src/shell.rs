@@ -14,8 +14,9 @@ use tokio::sync::mpsc;
 use crate::bracket::{self, Bracket};
 use crate::error::CellError;
 use crate::iopub::IoPub;
+use crate::receive::{self, Received};
 use crate::session::Session;
-use crate::{complete, is_complete, kernel_info, receive};
+use crate::{complete, is_complete, kernel_info};
 
 /// What handling a request on the shell channel needs. Clones belong to the same kernel.
 #[derive(Clone)]
@@ -43,7 +44,17 @@ impl Shell {
         reply_connection: RouterSendConnection,
         cell_tx: mpsc::UnboundedSender<JupyterMessage>,
     ) {
-        while let Some(request) = receive::next(&mut requests).await {
+        while let Some(received) = receive::next(&mut requests).await {
+            let request = match received {
+                Received::Whole(request) => request,
+                Received::Damaged { message, why } => {
+                    let mut reply_connection = copy(&reply_connection);
+                    self.bracket
+                        .refuse(&message, &mut reply_connection, &why)
+                        .await;
+                    continue;
+                }
+            };
             if matches!(request.content, JupyterMessageContent::ExecuteRequest(_)) {
                 // The task that runs the cells only ends with the kernel.
                 let _ = cell_tx.send(request);

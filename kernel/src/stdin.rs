@@ -8,8 +8,9 @@ use jupyter_zmq_client::{KernelStdinConnection, RouterSendConnection};
 use tokio::sync::mpsc;
 
 use crate::child::Orders;
+use crate::kernel_info;
+use crate::receive::{self, Received};
 use crate::wire::{NotAsked, Order};
-use crate::{kernel_info, receive};
 
 /// Asks questions. Clones ask on the same channel.
 #[derive(Debug, Clone)]
@@ -53,7 +54,10 @@ impl Questions {
                         None => break,
                     },
                     reply = receive::next(&mut replies) => match reply {
-                        Some(reply) => stdin.take(&reply).await,
+                        Some(Received::Whole(reply)) => stdin.take(&reply).await,
+                        Some(Received::Damaged { why, .. }) => {
+                            tracing::warn!("an answer was dropped: {why}");
+                        }
                         None => break,
                     },
                 }

@@ -27,7 +27,7 @@ use crate::run::{Notebook, Run, Wires};
 use crate::running::Running;
 use crate::session_dir::SessionDir;
 use crate::wire::CellId;
-use crate::{commands, evaluator, prepare};
+use crate::{commands, evaluator, prepare, surroundings};
 
 /// What the worker is asked for, each with the address to which it replies.
 #[derive(Debug)]
@@ -279,10 +279,11 @@ impl Worker {
         };
         let drain = self.parts.drain;
         let running = Arc::clone(&self.parts.running);
+        let folder = self.parts.folder.clone();
         let evaluator = self.set_up().map_err(|error| {
-            running.cause(CellError::Kernel {
-                message: format!("{error:#}"),
-            })
+            let message = format!("{error:#}");
+            let error = surroundings::explain(CellError::Kernel { message }, &folder, false);
+            running.cause(error)
         })?;
         if wires.running.is_stopped() {
             return Err(CellError::Interrupted {
@@ -303,6 +304,7 @@ impl Worker {
         });
         cell_source::forget_all();
         // Whatever went wrong: the compilers were ended.
+        let result = result.map_err(|error| surroundings::explain(error, &folder, true));
         result.map_err(|error| self.parts.running.cause(error))
     }
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +36,18 @@ def program() -> Path:
 class Kernel:
     """A kernel of its own with a client on all of its channels.
 
-    `cache` is the folder in which the kernel keeps what belongs to its session.
+    `cache` is the folder in which the kernel keeps what belongs to its session; `environment` is what
+    differs from the tests' own; `through` are the words of a command that starts the kernel, whose own
+    words follow; `own_program` is another program than the installed one.
     """
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(
+        self,
+        cache: Path,
+        environment: Mapping[str, str] | None = None,
+        through: Sequence[str] = (),
+        own_program: Path | None = None,
+    ) -> None:
         self.cache = cache
         self.requests: dict[str, Request] = {}
         # Requests of which not every message must come, see `ignore`.
@@ -47,7 +55,10 @@ class Kernel:
         self._heard = False
         self.is_open = True
         self.manager = KernelManager(kernel_name=NAME)
-        self.manager.start_kernel(env=os.environ | {"XDG_CACHE_HOME": str(cache)})
+        spec = self.manager.kernel_spec
+        spec.argv = [*through, str(own_program or spec.argv[0]), *spec.argv[1:]]
+        own = {"XDG_CACHE_HOME": str(cache), **(environment or {})}
+        self.manager.start_kernel(env=os.environ | own)
         self.client = self.manager.blocking_client()
         self.client.start_channels(hb=False)
         self._channels = {
@@ -237,7 +248,12 @@ class Kernel:
             pass
 
     def shut_down(self, restart: bool = False) -> None:
-        """Ends the kernel as front ends do, and checks that nothing of it is left."""
+        """Ends the only kernel of its cache folder, and checks that nothing of it is left."""
+        self.end(restart)
+        assert not self.sessions(), f"left after the shutdown: {self.sessions()}"
+
+    def end(self, restart: bool = False) -> None:
+        """Ends the kernel as front ends do, and checks that no process of it is left."""
         processes = self.processes()
         try:
             self.send("interrupt_request", "control")
@@ -246,7 +262,6 @@ class Kernel:
             assert request.reply["restart"] == restart
             _, alive = psutil.wait_procs(processes, timeout=SHUTDOWN_TIMEOUT)
             assert not alive, f"left after the shutdown: {alive}"
-            assert not self.sessions(), f"left after the shutdown: {self.sessions()}"
         finally:
             self.close()
 

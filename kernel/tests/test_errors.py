@@ -279,6 +279,32 @@ def test_a_process_that_dies_between_cells_costs_one_cell(
     assert kernel.ok("kept_function()").text == "8"
 
 
+def test_a_poisoned_mutex_is_the_users_own_and_named(kernel: Kernel) -> None:
+    kernel.ok("let shared = std::sync::Arc::new(std::sync::Mutex::new(7));")
+    kernel.fails('let _guard = shared.lock(); panic!("poison");', "Panic")
+    assert "PoisonError" in kernel.fails("*shared.lock().unwrap()", "Panic").evalue
+    assert kernel.ok("*shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner())").text == "7"
+
+
+def test_worker_threads_that_are_blocked_for_good_keep_no_cell_from_running(kernel: Kernel) -> None:
+    kernel.ok(
+        """
+        let kept_beside = 8;
+        let workers = tokio::runtime::Handle::current().metrics().num_workers();
+        for _ in 0..2 * workers { tokio::spawn(async { loop { std::thread::park(); } }); }
+        """
+    )
+    cell = kernel.start('println!("on"); tokio::spawn(async { 1 }).await.unwrap()')
+    kernel.wait_for(lambda: cell.stdout)
+    kernel.stop()
+    assert kernel.finish(cell).ename == "Interrupted"
+    assert kernel.ok("kept_beside + async { 1 }.await").text == "9"
+    # What ends such tasks is a new process.
+    cell = kernel.fails("std::process::abort();", "CellProcessDied")
+    assert "tasks of cell" in cell.evalue
+    assert kernel.ok("tokio::spawn(async { 1 }).await.unwrap()").text == "1"
+
+
 def test_an_error_has_the_terminals_colours(kernel: Kernel) -> None:
     cell = kernel.fails("missing", "CompilationError")
     assert "\\u001b[" in json.dumps(cell.reply["traceback"])

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import psutil
 import pytest
 import zmq
 from jupyter_client.session import Session
@@ -38,7 +41,7 @@ SIGNED = {
     "content that is a list": (None, "[]"),
     "content without fields": (None, "{}"),
     "content with wrong types": (None, '{"code": 1, "cursor_pos": "a", "silent": []}'),
-    "a cursor before the code": (None, '{"code": "a", "cursor_pos": -1}'),
+    "a cursor before the code": (None, '{"code": ["a"], "cursor_pos": -1}'),
 }
 
 
@@ -100,13 +103,90 @@ def test_a_signed_message_that_is_no_request_does_no_harm(
     session = kernel.client.session
     proper = session.msg_header(msg_type)
     kernel.ignore(proper["msg_id"])
-    header = json.dumps(proper, default=str) if header is None else header
+    proper_header = json.dumps(proper, default=str)
+    header = proper_header if header is None else header
     texts = [header, "{}", "{}", content]
     frames = [text if isinstance(text, bytes) else text.encode() for text in texts]
     for channel in CHANNELS:
         with intruder(kernel, channel) as own:
             own.send_multipart([DELIMITER, session.sign(frames), *frames])
             check_alive(kernel)
+            if channel != "stdin" and header == proper_header:
+                # It is known who sent it and what for, so it is answered.
+                assert own.poll(10_000)
+                answered = own.recv_multipart()
+                reply_header, reply = json.loads(answered[2]), json.loads(answered[5])
+                assert reply_header["msg_type"] == msg_type.replace("request", "reply")
+                assert reply["status"] == "error" and reply["evalue"]
+
+
+def test_a_client_may_leave_out_what_has_a_default(kernel: Kernel) -> None:
+    session = kernel.client.session
+    message = session.msg("execute_request", {"code": "1 + 1"})
+    kernel.ignore(message["header"]["msg_id"])
+    with intruder(kernel, "shell") as own:
+        own.send_multipart(session.serialize(message))
+        assert own.poll(60_000)
+        assert json.loads(own.recv_multipart()[5])["status"] == "ok"
+
+
+def test_a_request_that_is_sent_again_is_answered_to_its_sender(kernel: Kernel) -> None:
+    kernel.ok("let mut times = 0;")
+    session = kernel.client.session
+    message = session.msg("execute_request", {"code": "times += 1; times", "silent": False})
+    kernel.ignore(message["header"]["msg_id"])
+    frames = session.serialize(message)
+    with intruder(kernel, "shell") as own, intruder(kernel, "shell") as other:
+        for sender in (own, other, own):
+            sender.send_multipart(frames)
+            assert sender.poll(60_000)
+            reply = session.feed_identities(sender.recv_multipart())[1]
+            assert json.loads(reply[4])["status"] == "ok"
+        assert not own.poll(0) and not other.poll(0)
+    assert kernel.ok("times").text == "3"
+
+
+def test_a_flood_of_requests_is_answered_request_by_request(kernel: Kernel) -> None:
+    requests = [kernel.send("kernel_info_request") for _ in range(5_000)]
+    kernel.wait_for(lambda: all(request.is_done for request in requests))
+    assert {request.status for request in requests} == {"ok"}
+
+
+def test_clients_that_vanish_before_their_reply_cost_nobody_anything(kernel: Kernel) -> None:
+    process = psutil.Process(kernel.manager.provisioner.pid)
+    files = process.num_fds()
+    session = kernel.client.session
+    for number in range(50):
+        with intruder(kernel, "shell") as own:
+            content = {"code": f"{number}", "silent": True}
+            kind = "execute_request" if number % 10 == 0 else "kernel_info_request"
+            message = session.msg(kind, content)
+            kernel.ignore(message["header"]["msg_id"])
+            own.send_multipart(session.serialize(message))
+            own.close(linger=1000 if number % 2 else 0)
+    check_alive(kernel)
+    assert kernel.ok("1 + 1").text == "2"
+    kernel.wait_for(lambda: process.num_fds() <= files)
+
+
+def test_a_cell_of_many_megabytes_runs(kernel: Kernel) -> None:
+    text = "x" * (20 << 20)
+    assert kernel.ok(f'"{text}".len()').text == str(len(text))
+
+
+def test_what_belongs_to_a_session_is_its_owners(kernel: Kernel) -> None:
+    (folder,) = kernel.sessions()
+    shared = stat.S_IRWXG | stat.S_IRWXO
+    for path in (folder, folder.parent, Path(kernel.manager.connection_file)):
+        assert not path.stat().st_mode & shared, path
+    listening = [
+        connection.laddr.ip
+        for process in kernel.processes()
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert len(listening) == 5
+    assert set(listening) == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize("channel", [*CHANNELS, "iopub", "hb"])

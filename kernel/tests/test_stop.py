@@ -157,13 +157,44 @@ def test_code_that_does_not_await_can_be_stopped(kernel: Kernel, statement: str)
     assert kernel.ok("(kept, ticking.is_finished())").text == "(41, false)"
 
 
+WAITING_ITEMS = """
+    use std::io::{BufRead, Read, Write};
+    fn sockets() -> (std::os::unix::net::UnixStream, std::os::unix::net::UnixStream) {
+        std::os::unix::net::UnixStream::pair().unwrap()
+    }
+"""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "let (mut one, _other) = sockets(); one.read(&mut [0; 9]).unwrap();",
+        "let (one, _other) = sockets(); for line in std::io::BufReader::new(one).lines() { line.unwrap(); }",
+        "let (mut one, _other) = sockets(); one.read_to_end(&mut Vec::new())?;",
+        "let (mut one, _other) = std::io::pipe().unwrap(); one.read_exact(&mut [0; 9]).unwrap();",
+        'std::net::TcpListener::bind("127.0.0.1:0").unwrap().accept().unwrap();',
+        'std::net::UdpSocket::bind("127.0.0.1:0").unwrap().recv(&mut [0; 9])?;',
+        'std::process::Command::new("sleep").arg("600").status().unwrap();',
+        'std::process::Command::new("sleep").arg("600").output()?;',
+        "fn wait() { sockets().0.read(&mut [0; 9]).unwrap(); } wait();",
+        "let own = EventLoop::new(); own.spawn(async { sockets().0.read(&mut [0; 9]).unwrap(); });"
+        " own.run_forever()?;",
+    ],
+)
+def test_what_waits_in_the_operating_system_can_be_stopped(kernel: Kernel, statement: str) -> None:
+    kernel.ok(WAITING_ITEMS)
+    cell = stopped(kernel, started(kernel, f'println!("on"); {statement} println!("behind");'))
+    assert cell.lines == ["on"]
+    assert kernel.ok("(kept, ticking.is_finished())").text == "(41, false)"
+
+
 def test_destructors_run_where_a_busy_loop_is_stopped(kernel: Kernel) -> None:
     cell = started(kernel, 'let _loud = Loud("it"); println!("on"); loop {}')
     assert stopped(kernel, cell).lines == ["on", "dropped it"]
 
 
 def test_a_task_that_keeps_a_loop_busy_is_ended_and_the_loop_goes_on(kernel: Kernel) -> None:
-    kernel.ok(
+    spawner = kernel.ok(
         """
         let own = EventLoop::new();
         let busy = own.spawn(async { println!("busy"); loop { std::hint::spin_loop(); } });
@@ -176,7 +207,7 @@ def test_a_task_that_keeps_a_loop_busy_is_ended_and_the_loop_goes_on(kernel: Ker
     cell = kernel.start(
         'println!("on"); if own.run_forever().is_err() { println!("bye"); }'
     )
-    kernel.wait_for(lambda: cell.stdout)
+    kernel.wait_for(lambda: spawner.lines == ["busy"])
     kernel.stop()
     kernel.finish(cell)
     assert (cell.status, cell.lines) == ("ok", ["on", "bye"])
@@ -207,6 +238,17 @@ def test_a_stop_while_a_cell_is_compiled_ends_it_before_it_starts(kernel: Kernel
     stopped(kernel, cell)
     assert cell.stdout == ""
     assert kernel.ok("kept").text == "41"
+
+
+def test_a_stop_while_types_are_inferred_for_the_first_time_keeps_everything(
+    fresh_kernel: Kernel,
+) -> None:
+    fresh_kernel.ok("async {}.await; fn item() -> u8 { 3 }")
+    for code in ('println!("on"); let first = item(); loop {}', "let second = vec![item()]; loop {}"):
+        cell = fresh_kernel.start(code)
+        fresh_kernel.wait_for(lambda cell=cell: cell.published)
+        stopped(fresh_kernel, cell)
+    assert fresh_kernel.ok("let third = item(); third").text == "3"
 
 
 def test_a_stop_before_evcxr_is_ready_ends_the_cell(cold_kernel: Kernel) -> None:
@@ -266,6 +308,7 @@ def test_a_blocked_cell_is_ended_with_its_process_but_items_are_kept(
     kernel: Kernel, code: str, presses: int
 ) -> None:
     kernel.ok(':dep itoa = "1"\nfn kept_item() -> i32 { 5 }\nlet lost_number = 1;')
+    spawner = kernel.ok("for _ in 0..3 { tokio::spawn(std::future::pending::<()>()); }")
     cell = started(kernel, code)
     begin = time.monotonic()
     for _ in range(presses):
@@ -276,6 +319,7 @@ def test_a_blocked_cell_is_ended_with_its_process_but_items_are_kept(
     assert (seconds >= GRACE) == (presses == 1), seconds
     assert (cell.status, cell.ename) == ("error", "Interrupted")
     assert "lost" in cell.evalue and "lost_number" in cell.evalue
+    assert f"3 tasks of cell [{spawner.count}]" in cell.evalue
     code = "itoa::Buffer::new().format(kept_item() + async { 1 }.await).to_owned()"
     assert kernel.ok(code).text == '"6"'
     kernel.fails("lost_number", "CompilationError")

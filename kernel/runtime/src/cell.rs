@@ -152,7 +152,17 @@ pub(crate) fn outcome() -> Option<(CellId, Outcome, Vec<String>)> {
                 calls: Vec::new(),
             };
             let panicked = || panics.pop().unwrap_or_else(by_hook);
-            (cell, REASON.take().unwrap_or_else(panicked))
+            let outcome = REASON.take().unwrap_or_else(panicked);
+            // It has failed because what it waited for was ended, see `blocking.rs`.
+            let stopped = interrupt::is_pressed();
+            (
+                cell,
+                if stopped {
+                    Outcome::Interrupted
+                } else {
+                    outcome
+                },
+            )
         }
     };
     let message = |panic| match panic {

@@ -14,8 +14,8 @@ use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 use crate::cell::{self, Phase};
 use crate::wire::{self, Order, Outcome, Report};
 use crate::{
-    block_on, evcxr_words, forget, frames, input, interrupt, libraries, link, orphaned, rescue,
-    room, stdio, tasks, ways,
+    block_on, blocking, evcxr_words, forget, frames, input, interrupt, libraries, link, orphaned,
+    rescue, room, stdio, task_table, tasks, ways,
 };
 
 /// What the program's own system calls on standard streams pass through. As the kernel's
@@ -30,6 +30,8 @@ pub struct Hooks {
     read: extern "C" fn(fd: i32, bytes: *mut u8, length: usize) -> isize,
     /// Whether what is written to a file descriptor is shown to a person.
     is_shown: extern "C" fn(fd: i32) -> bool,
+    /// Whether the calling thread is not to wait any longer: the stop button was pressed.
+    is_stopped: extern "C" fn() -> bool,
 }
 
 /// The file descriptor is read in the usual way.
@@ -64,14 +66,19 @@ fn prepare(set_hooks: extern "C" fn(Hooks)) -> std::io::Result<BufReader<File>> 
     let words = File::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?);
     evcxr_words::listen(words);
 
+    if let Some(folder) = Path::new(&socket).parent() {
+        task_table::share(folder);
+    }
     link::connect(&socket, obey)?;
     stdio::replace()?;
     set_hooks(Hooks {
         write: take_write,
         read: take_read,
         is_shown: take_is_shown,
+        is_stopped: take_is_stopped,
     });
     std::panic::set_hook(Box::new(panicked));
+    blocking::prepare();
 
     // `tokio::spawn` then works at a cell's top level. Forgotten: the main thread never leaves.
     std::mem::forget(block_on::kernel_runtime().enter());
@@ -107,6 +114,10 @@ extern "C" fn take_read(fd: i32, bytes: *mut u8, length: usize) -> isize {
 
 extern "C" fn take_is_shown(fd: i32) -> bool {
     stdio::is_shown(fd)
+}
+
+extern "C" fn take_is_stopped() -> bool {
+    interrupt::is_pressed() && interrupt::is_late()
 }
 
 fn serve(commands: BufReader<File>) -> i32 {

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::cell::{self, Phase};
 use crate::wire::{CellId, NO_CELL, Outcome};
-use crate::{input, room, tasks};
+use crate::{blocking, input, room, tasks};
 
 /// The stop button was pressed.
 ///
@@ -77,6 +77,7 @@ pub(crate) fn stop(cell: CellId) {
         // What waits otherwise than for `pressed`.
         room::stopped();
         input::stopped();
+        blocking::interrupt();
     } else if cells.running < cell {
         cells.stopped_early = cell;
     }
@@ -132,7 +133,7 @@ pub fn checkpoint() {
 #[cold]
 #[doc(hidden)]
 pub fn noticed() {
-    if !matches!(cell::phase(), Phase::Inside(_)) || std::thread::panicking() {
+    if !is_late() {
         return;
     }
     if !tasks::in_task() {
@@ -141,13 +142,23 @@ pub fn noticed() {
         }
         return;
     }
+    eprintln!("note: a task was ended that reached no await point");
+    std::panic::resume_unwind(Box::new(Interrupted));
+}
+
+/// Whether the calling thread, which does not await, is to end what it does: in a cell that has been
+/// stopped, and in a task that holds up such a cell's own loop.
+pub(crate) fn is_late() -> bool {
+    if !matches!(cell::phase(), Phase::Inside(_)) || std::thread::panicking() {
+        return false;
+    }
     let pressed = cells().pressed;
+    if !tasks::in_task() {
+        return pressed.is_some();
+    }
     // A task that was not even polled then gets its time, too.
     let since = pressed.max(POLLED.get());
-    if pressed.is_some() && since.is_some_and(|since| since.elapsed() > TASK_GRACE) {
-        eprintln!("note: a task was ended that reached no await point");
-        std::panic::resume_unwind(Box::new(Interrupted));
-    }
+    pressed.is_some() && since.is_some_and(|since| since.elapsed() > TASK_GRACE)
 }
 
 /// As `std::thread::sleep`, which the kernel exchanges for it: on the cell's own thread, the stop button

@@ -26,6 +26,7 @@ compile_error!(
 
 mod ask;
 mod block_on;
+mod blocking;
 #[doc(hidden)]
 pub mod blocks;
 mod cell;
@@ -52,6 +53,8 @@ mod shorten;
 mod show;
 mod stdio;
 mod table;
+mod task_table;
+mod task_words;
 mod tasks;
 mod variable_store;
 mod ways;

@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, getpgid, getpgrp, getpid, getppid, kill_process_group};
@@ -34,6 +34,9 @@ pub(crate) fn remember(socket: &Path) {
 /// Ends the process: without its kernel it has nobody to work for. No destructors, since threads of
 /// the user may be anywhere.
 pub(crate) fn leave() -> ! {
+    // The end of each connection is noticed by a thread of its own: the first one does it all.
+    static LEAVING: Mutex<()> = Mutex::new(());
+    let _leaving = LEAVING.lock();
     if let Some(kernel) = KERNEL.get()
         && has_gone(&kernel.folder)
     {

@@ -4,7 +4,8 @@ use std::future::Future;
 use std::pin::pin;
 
 use crate::display;
-use crate::tasks::{self, RUNNING};
+use crate::task_words::RUNNING;
+use crate::tasks;
 use crate::wire::CellId;
 
 /// A cell under which output can be shown.

@@ -5,9 +5,9 @@
 //! ids are given in order: such a task belongs to the cell that was running when its id was given.
 
 use std::cell::Cell;
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
+use std::sync::{Mutex, PoisonError};
 
 use tokio::runtime::Builder;
 use tokio::sync::Notify;
@@ -16,6 +16,8 @@ use tokio::task::{self, Id, JoinHandle};
 use crate::block_on::kernel_runtime;
 use crate::cell;
 use crate::interrupt;
+use crate::task_table::table;
+use crate::task_words::{RUNNING, Task};
 use crate::wire::{CellId, NO_CELL};
 
 thread_local! {
@@ -24,56 +26,35 @@ thread_local! {
     static CELL: Cell<CellId> = const { Cell::new(NO_CELL) };
 }
 
-/// In the place of a cell: whichever is running when something is shown.
-pub(crate) const RUNNING: CellId = CellId::MAX;
-
-/// Spread over several locks, because every poll on every worker looks its task up.
-static TASKS: [Mutex<Option<Shard>>; SHARDS] = [const { Mutex::new(None) }; SHARDS];
-const SHARDS: usize = 32;
-type Shard = HashMap<Id, Task, BuildHasherDefault<IdHasher>>;
-
-/// What is known of a task.
-#[derive(Clone, Copy)]
-struct Task {
-    cell: CellId,
-    /// Whether it goes on without a cell that runs its loop.
-    runs_by_itself: bool,
-}
-
 /// Told whenever a task has ended.
 static ENDED: Notify = Notify::const_new();
+
+/// How many wait for that. Without them it is not told, which takes a lock.
+static AWAITED: AtomicUsize = AtomicUsize::new(0);
 
 /// From which task id on which cell has been running.
 static BEGINNINGS: Mutex<Vec<(u64, CellId)>> = Mutex::new(Vec::new());
 
-/// Task ids are a counter: they are their own hash.
-#[derive(Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        // The map takes its control bits from the top, the counter only fills the bottom.
-        self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15)
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 << 8) | u64::from(*byte);
+/// The number of a task. tokio gives it to nobody but a hasher.
+fn number(id: Id) -> u64 {
+    #[derive(Default)]
+    struct Number(u64);
+    impl Hasher for Number {
+        fn finish(&self) -> u64 {
+            self.0
+        }
+        fn write(&mut self, bytes: &[u8]) {
+            for byte in bytes {
+                self.0 = (self.0 << 8) | u64::from(*byte);
+            }
+        }
+        fn write_u64(&mut self, id: u64) {
+            self.0 = id;
         }
     }
-    fn write_u64(&mut self, id: u64) {
-        self.0 = id;
-    }
-}
-
-fn number(id: Id) -> u64 {
-    let mut hasher = IdHasher::default();
+    let mut hasher = Number::default();
     id.hash(&mut hasher);
-    hasher.0
-}
-
-fn shard(id: Id) -> MutexGuard<'static, Option<Shard>> {
-    let index = (number(id) as usize) % SHARDS;
-    TASKS[index].lock().unwrap_or_else(PoisonError::into_inner)
+    hasher.finish()
 }
 
 /// Lets a runtime tell which task it spawns, polls and ends, so that what a task prints can go
@@ -85,13 +66,11 @@ pub(crate) fn watch(builder: &mut Builder, runs_by_itself: bool) -> &mut Builder
                 cell: inherited(),
                 runs_by_itself,
             };
-            insert(task.id(), task_of_cell);
+            table().insert(number(task.id()), task_of_cell);
         })
         .on_before_task_poll(|task| {
-            let cell = shard(task.id())
-                .as_ref()
-                .and_then(|shard| shard.get(&task.id()).map(|task| task.cell));
-            CELL.set(cell.unwrap_or(NO_CELL));
+            let known = table().get(number(task.id()));
+            CELL.set(known.map_or(NO_CELL, |task| task.cell));
             interrupt::polls();
         })
         .on_after_task_poll(|_| CELL.set(NO_CELL))
@@ -169,22 +148,20 @@ where
         cell,
         runs_by_itself: true,
     };
-    insert(handle.id(), task);
+    table().insert(number(handle.id()), task);
     if handle.is_finished() {
         remove(handle.id());
     }
     handle
 }
 
-fn insert(id: Id, task: Task) {
-    shard(id).get_or_insert_default().insert(id, task);
-}
-
 fn remove(id: Id) {
-    if let Some(shard) = shard(id).as_mut() {
-        shard.remove(&id);
+    table().remove(number(id));
+    // Whoever begins to wait sees this end, or is seen here.
+    fence(Ordering::SeqCst);
+    if AWAITED.load(Ordering::Relaxed) > 0 {
+        ENDED.notify_waiters();
     }
-    ENDED.notify_waiters();
 }
 
 /// Whether the calling thread polls a task.
@@ -192,37 +169,44 @@ pub(crate) fn in_task() -> bool {
     task::try_id().is_some()
 }
 
-/// The tasks that go on by themselves, apart from the calling one; those of one cell, if that is asked.
-pub(crate) fn going_on(of_cell: Option<CellId>) -> Vec<Id> {
-    let shards = TASKS
-        .iter()
-        .map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner));
-    let mut ids = Vec::new();
-    for shard in shards {
-        for (id, task) in shard.iter().flatten() {
-            if task.runs_by_itself && of_cell.is_none_or(|cell| task.cell == cell) {
-                ids.push(*id);
-            }
-        }
-    }
-    ids.retain(|id| Some(*id) != task::try_id());
+/// The numbers of the tasks that go on by themselves, apart from the calling one; those of one cell, if
+/// that is asked.
+pub(crate) fn going_on(of_cell: Option<CellId>) -> Vec<u64> {
+    let mut ids =
+        table().find(|task| task.runs_by_itself && of_cell.is_none_or(|cell| task.cell == cell));
+    let own = task::try_id().map(number);
+    ids.retain(|id| Some(*id) != own);
     ids
 }
 
 /// Waits until none of these tasks is left; takes out those that have ended.
-pub(crate) async fn ended(ids: &mut Vec<Id>) {
+pub(crate) async fn ended(ids: &mut Vec<u64>) {
+    let _awaiting = Awaiting::new();
     loop {
         let mut ended = std::pin::pin!(ENDED.notified());
         // Before looking, so that no end comes in between.
         ended.as_mut().enable();
-        ids.retain(|id| {
-            shard(*id)
-                .as_ref()
-                .is_some_and(|shard| shard.contains_key(id))
-        });
+        ids.retain(|id| table().get(*id).is_some());
         if ids.is_empty() {
             return;
         }
         ended.await;
+    }
+}
+
+/// Has [`ENDED`] told for as long as it lives.
+struct Awaiting;
+
+impl Awaiting {
+    fn new() -> Awaiting {
+        AWAITED.fetch_add(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        Awaiting
+    }
+}
+
+impl Drop for Awaiting {
+    fn drop(&mut self) {
+        AWAITED.fetch_sub(1, Ordering::Relaxed);
     }
 }
