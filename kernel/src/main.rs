@@ -24,6 +24,7 @@ mod control;
 mod conversion;
 mod dependency_dylib;
 mod diagnostics;
+mod direct_link;
 mod display_calls;
 mod error;
 mod evaluator;

@@ -5,6 +5,7 @@
 //!     source/                 the runtime crate as this program carries it
 //!     build/release/deps/     libmorceaux.so, which contains tokio, and the crates it was made of
 //!     stubs/tokio-1.54.1.rs   what cargo compiles in place of a crate that the dylib contains
+//!     stubs/direct-link       how cells are linked, see `direct_link.rs`
 //!     crates/                 the shared crates as cells see them, see `cell_crates.rs`
 //!     bin/                    links to this program, whose names say what it is to be
 //!     std-source/             what inference reads of the standard library, see `std_source.rs`
@@ -21,7 +22,7 @@ use sha2::{Digest, Sha256};
 use crate::carried::{self, locked_version};
 use crate::files::{create_dir, write};
 use crate::linker::LINKER;
-use crate::{cell_crates, programs, seal, std_source};
+use crate::{cell_crates, direct_link, programs, seal, std_source};
 
 /// The crates whose types the cells share with the dylib. The first is the dylib itself.
 pub const SHARED_CRATES: [&str; 3] = ["morceaux", "tokio", "bytes"];
@@ -83,6 +84,11 @@ impl Prebuilt {
     /// This program as the cell process.
     pub fn cell_process(&self) -> PathBuf {
         self.root.join("bin/cell-process")
+    }
+
+    /// How cells are linked, see `direct_link.rs`.
+    pub fn direct_link(&self) -> PathBuf {
+        self.root.join("stubs/direct-link")
     }
 
     /// The session folder that new ones are made from.
@@ -166,6 +172,7 @@ impl Prebuilt {
         let std_source = self.std_source();
         std_source::copy(&toolchain.library, &std_source)
             .with_context(|| format!("{} cannot be written", std_source.display()))?;
+        direct_link::prepare(self, toolchain)?;
         self.run_cargo(&source, toolchain)
     }
 

@@ -216,7 +216,7 @@ proptest! {
         let _ = wire::decode::<Report>(&any);
         let _ = wire::decode::<Order>(&any);
         let mut damaged = wire::encode(&report).map_err(|error| TestCaseError::fail(error.to_string()))?;
-        prop_assert_eq!(wire::decode::<Report>(&damaged[4..]).as_ref(), Ok(&report));
+        prop_assert_eq!(wire::decode::<Report>(&damaged[4..]), Ok(report));
         let at = at.index(damaged.len());
         let _ = wire::decode::<Report>(damaged.get(4..at).unwrap_or_default());
         damaged[at] = byte;

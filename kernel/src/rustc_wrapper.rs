@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use crate::cell_call::CellCall;
+use crate::direct_link;
 use crate::prebuilt::{Prebuilt, RUSTC_WRAPPER, SHARED_CRATES};
 use crate::{dependency_dylib, generated, identity, warnings};
 
@@ -99,6 +100,10 @@ pub fn build(call: &CellCall) -> ExitCode {
     })
 }
 
+/// What cells that ask for the highest level are compiled with, and what they depend on: as `cargo build
+/// --release` does, which evcxr, where all is a development build, does not.
+const AS_RELEASED: [&str; 4] = ["-C", "overflow-checks=off", "-C", "debug-assertions=off"];
+
 /// What cargo does with a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
@@ -151,19 +156,26 @@ fn wrapped(
             return Err(other_version(package, version));
         }
     }
+    if args.iter().any(|arg| arg == "opt-level=3") {
+        args.extend(AS_RELEASED.map(OsString::from));
+    }
     let dependencies = prebuilt.dependencies();
     args.push("-L".into());
     args.push(join("dependency=", dependencies.as_os_str()));
     match step(&args) {
         Some(Step::Build) => {
+            let (mut options, to_linker) = direct_link::options(prebuilt, &args);
             // evcxr moves the library, so that a path relative to it would be wrong.
-            args.push("-C".into());
-            args.push(join("link-arg=-Wl,-rpath,", dependencies.as_os_str()));
+            options.push(join(
+                &format!("{to_linker}-rpath="),
+                dependencies.as_os_str(),
+            ));
             // A function that a later cell defines anew is the later cell's own, while a static of
             // the same symbol is the one that was loaded first: see `items.rs`.
-            args.extend(["-C", "link-arg=-Wl,-Bsymbolic-functions"].map(OsString::from));
+            options.push(format!("{to_linker}-Bsymbolic-functions").into());
             // There is nothing to be removed, and looking for it takes a tenth of the time.
-            args.extend(["-C", "strip=none"].map(OsString::from));
+            options.push("strip=none".into());
+            args.extend(options.into_iter().flat_map(|option| ["-C".into(), option]));
         }
         // evcxr takes a warning for an error here.
         Some(Step::Check) => args.extend(["--cap-lints", "allow"].map(OsString::from)),
@@ -238,6 +250,17 @@ mod tests {
     const TOKIO: &str = "--crate-name tokio --edition=2021 src/lib.rs --target x -C metadata=1";
 
     #[test]
+    fn the_highest_level_is_that_of_a_release() {
+        let (_folder, prebuilt) = prebuilt();
+        let checks = |level| {
+            let given = format!("--crate-name ctx --target x --emit=link -C opt-level={level}");
+            let args = wrapped(&prebuilt, args(&given), "ctx", "1.0.0").unwrap();
+            args.iter().any(|arg| arg == "overflow-checks=off")
+        };
+        assert_eq!([checks(2), checks(3)], [false, true]);
+    }
+
+    #[test]
     fn a_shared_crate_is_replaced() {
         let (_folder, prebuilt) = prebuilt();
         let args = wrapped(&prebuilt, args(TOKIO), "tokio", "1.54.1").unwrap();
@@ -280,7 +303,7 @@ mod tests {
             "ctx",
             "1.0.0",
         );
-        let rpath = join("link-arg=-Wl,-rpath,", prebuilt.dependencies().as_os_str());
+        let rpath = join("link-arg=-Wl,-rpath=", prebuilt.dependencies().as_os_str());
         assert!(args.unwrap().contains(&rpath));
     }
 }

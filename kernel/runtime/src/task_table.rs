@@ -118,12 +118,12 @@ impl TaskTable {
         self.has_displaced().then(displaced).flatten()
     }
 
-    /// Takes a task out that has ended.
+    /// Takes a task out that has ended, in the one order of all that is `SeqCst`.
     pub(crate) fn remove(&self, id: u64) {
         if let Some(place) = self.place(id)
             && is_of(place.load(Ordering::Acquire), id)
         {
-            place.store(0, Ordering::Release);
+            place.swap(0, Ordering::SeqCst);
         } else if self.has_displaced() {
             let mut displaced = self.displaced();
             displaced.remove(&id);

@@ -60,6 +60,10 @@ fn number(id: Id) -> u64 {
 /// Lets a runtime tell which task it spawns, polls and ends, so that what a task prints can go
 /// under its cell.
 pub(crate) fn watch(builder: &mut Builder, runs_by_itself: bool) -> &mut Builder {
+    if !runs_by_itself {
+        // Between its tasks, the thread works for its cell. A worker has nothing else to do.
+        builder.on_after_task_poll(|_| CELL.set(NO_CELL));
+    }
     builder
         .on_task_spawn(move |task| {
             let task_of_cell = Task {
@@ -73,7 +77,6 @@ pub(crate) fn watch(builder: &mut Builder, runs_by_itself: bool) -> &mut Builder
             CELL.set(known.map_or(NO_CELL, |task| task.cell));
             interrupt::polls();
         })
-        .on_after_task_poll(|_| CELL.set(NO_CELL))
         .on_task_terminate(|task| remove(task.id()))
 }
 
@@ -157,9 +160,8 @@ where
 
 fn remove(id: Id) {
     table().remove(number(id));
-    // Whoever begins to wait sees this end, or is seen here.
-    fence(Ordering::SeqCst);
-    if AWAITED.load(Ordering::Relaxed) > 0 {
+    // Whoever begins to wait sees this end, or is seen here: both are in one order with what they look at.
+    if AWAITED.load(Ordering::SeqCst) > 0 {
         ENDED.notify_waiters();
     }
 }
