@@ -12,7 +12,7 @@ use anyhow::{Context, ensure};
 use toml::{Table, Value};
 
 use crate::carried::locked_version;
-use crate::files::{copy_sources, create_dir, write};
+use crate::files::{copy_declarations, create_dir, write};
 
 /// What tokio's types are made with, apart from tokio.
 const TOKIOS_DEPENDENCIES: [(&str, bool); 2] = [("bytes", true), ("pin-project-lite", false)];
@@ -55,7 +55,7 @@ fn write_tokio(folder: &Path, original: &Path) -> anyhow::Result<()> {
         .parent()
         .context("a manifest lies in a folder")?
         .join("src");
-    copy_sources(&source, &folder.join("src"))
+    copy_declarations(&source, &folder.join("src"))
         .with_context(|| format!("{} cannot be copied", source.display()))?;
     let manifest: Table = std::fs::read_to_string(original)?.parse()?;
     let mut dependencies = Table::new();

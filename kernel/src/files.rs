@@ -6,6 +6,8 @@ use std::path::Path;
 
 use anyhow::Context;
 
+use crate::declarations;
+
 /// Folders of a crate's source that no type comes from.
 const LEFT_OUT: [&str; 2] = ["tests", "benches"];
 
@@ -25,11 +27,11 @@ pub fn write(path: &Path, content: &str) -> anyhow::Result<()> {
     write().with_context(|| format!("{} cannot be written", path.display()))
 }
 
-/// Copies the Rust files of a tree.
+/// Copies what declares types in the Rust files of a tree.
 ///
 /// # Errors
 /// Where something cannot be read or written.
-pub fn copy_sources(from: &Path, to: &Path) -> io::Result<()> {
+pub fn copy_declarations(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
@@ -39,10 +41,10 @@ pub fn copy_sources(from: &Path, to: &Path) -> io::Result<()> {
                 .iter()
                 .any(|left_out| entry.file_name() == *left_out)
             {
-                copy_sources(&entry.path(), &to)?;
+                copy_declarations(&entry.path(), &to)?;
             }
         } else if to.extension().is_some_and(|extension| extension == "rs") {
-            fs::copy(entry.path(), to)?;
+            fs::write(to, declarations::only(&fs::read_to_string(entry.path())?))?;
         }
     }
     Ok(())

@@ -22,6 +22,7 @@ mod complete;
 mod content;
 mod control;
 mod conversion;
+mod declarations;
 mod dependency_dylib;
 mod diagnostics;
 mod direct_link;

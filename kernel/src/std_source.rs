@@ -16,7 +16,7 @@ const CRATES: [&str; 4] = ["core", "alloc", "std", "proc_macro"];
 /// Where something cannot be read or written.
 pub fn copy(library: &Path, to: &Path) -> io::Result<()> {
     for name in CRATES {
-        files::copy_sources(&library.join(name).join("src"), &to.join(name).join("src"))?;
+        files::copy_declarations(&library.join(name).join("src"), &to.join(name).join("src"))?;
     }
     Ok(())
 }
