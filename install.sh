@@ -12,7 +12,7 @@ notebook=notebooks/les-concepts-de-base.ipynb
 usage() {
     cat <<'END'
 usage: ./install.sh [--user | --prefix DIR | --sys-prefix] [--lab [-- ARGUMENTS] | --uninstall]
-       ./install.sh --test
+       ./install.sh --test | --bench
 
 Builds the kernel and installs it. Running it again brings everything up to date.
 
@@ -23,6 +23,8 @@ Builds the kernel and installs it. Running it again brings everything up to date
                  in an environment of its own; ARGUMENTS go to `jupyter lab`
   --uninstall    remove what this script installed there, and JupyterLab if --lab got it
   --test         get what the tests need and run all of them, away from your own installation
+  --bench        get what the benchmarks need, evcxr's own kernel included, and run them: a quarter of
+                 an hour on a machine that does nothing else
   --help         show this
 
 CARGO_TARGET_DIR says where to build (default: target/), CHROMIUM which browser --test uses.
@@ -53,7 +55,7 @@ absolute() { if [[ $1 == /* ]]; then echo "$1"; else echo "${here%/}/$1"; fi; }
 version_number() { awk -F. '{print $1 * 1000 + $2}' <<<"$1"; }
 
 # --- the command line -----------------------------------------------------------------------------
-action= # lab, test or uninstall; empty: install
+action= # lab, test, bench or uninstall; empty: install
 scope=  # user, prefix or sys-prefix; empty: user
 prefix=
 lab_arguments=()
@@ -74,7 +76,7 @@ parse_arguments() {
                 once scope prefix
                 prefix=$(absolute "$1")
                 ;;
-            --lab | --test | --uninstall) once action "${1#--}" ;;
+            --lab | --test | --bench | --uninstall) once action "${1#--}" ;;
             --help | -h) usage; exit ;;
             --) shift; lab_arguments=("$@"); break ;;
             *) usage_error "unknown option: $1" ;;
@@ -82,7 +84,8 @@ parse_arguments() {
         shift
     done
     [[ $action == lab || ${#lab_arguments[@]} == 0 ]] || usage_error "arguments after -- need --lab"
-    [[ $action != test || -z $scope ]] || usage_error "--test has a prefix of its own, so no --$scope"
+    [[ $action != test && $action != bench || -z $scope ]] ||
+        usage_error "--$action has a prefix of its own, so no --$scope"
 }
 
 # Sets `prefix`, and `scope_options`: the same for the kernel program.
@@ -262,13 +265,19 @@ need_rust_tools() {
 stamp() { cksum <"$1" && "$2" --version; }
 up_to_date() { [[ -f $1 && $(<"$1") == "$(stamp "$2" "$3")" ]]; }
 
-install_test_packages() {
-    local requirements=kernel/tests/requirements.txt lab=kernel/tests/lab
+# Sets `test_venv`.
+install_python_packages() {
+    local requirements=kernel/tests/requirements.txt
+    test_venv=$target/test-venv
     if ! up_to_date "$test_venv/stamp" "$requirements" python3; then
         say "Installing the tests' Python packages in $test_venv"
         make_venv "$test_venv" -r "$requirements"
         stamp "$requirements" python3 >"$test_venv/stamp"
     fi
+}
+
+install_browser_packages() {
+    local lab=kernel/tests/lab
     if ! up_to_date "$lab/node_modules/.stamp" "$lab/package-lock.json" node; then
         say "Installing the browser test's packages in $lab/node_modules"
         # The browser is the system's: no package is to bring one of its own.
@@ -277,6 +286,17 @@ install_test_packages() {
             blame npm "the packages of $lab could not be installed"
         stamp "$lab/package-lock.json" node >"$lab/node_modules/.stamp"
     fi
+}
+
+# The user's own kernels and settings neither help nor disturb, nothing is written to them, and no
+# window that an earlier run left open comes back. The packages of `test_venv` come first.
+use_own_folders() {
+    local own=$target/test-jupyter
+    rm -rf "$own" && mkdir "$own"
+    export JUPYTER_CONFIG_DIR=$own/config JUPYTER_DATA_DIR=$own/data JUPYTER_RUNTIME_DIR=$own/runtime
+    export JUPYTER_PATH=$prefix/share/jupyter IPYTHONDIR=$own/ipython
+    export JUPYTER=$test_venv/bin/jupyter PATH=$test_venv/bin:$PATH
+    export PYTHONPYCACHEPREFIX=$target/pycache # Keeps the checkout clean.
 }
 
 failed=()
@@ -293,18 +313,11 @@ run_tests() {
     exec </dev/null # A test that asks for something must fail, not wait.
     # Whatever can be missing is looked for before the minutes of building.
     need_rust; need_rust_tools; need_python; need_node; need_chromium
-    test_venv=$target/test-venv
-    install_test_packages
+    install_python_packages
+    install_browser_packages
     install_kernel
-
-    # The user's own kernels and settings neither help nor disturb, nothing is written to them, and
-    # no window that an earlier run left open comes back.
-    local own=$target/test-jupyter
-    rm -rf "$own" && mkdir "$own"
-    export JUPYTER_CONFIG_DIR=$own/config JUPYTER_DATA_DIR=$own/data JUPYTER_RUNTIME_DIR=$own/runtime
-    export JUPYTER_PATH=$prefix/share/jupyter IPYTHONDIR=$own/ipython
-    export JUPYTER=$test_venv/bin/jupyter CHROMIUM PATH=$test_venv/bin:$PATH
-    export PYTHONPYCACHEPREFIX=$target/pycache # Keeps the checkout clean, like cache_dir below.
+    use_own_folders
+    export CHROMIUM
 
     local cargo_options=(--release --locked --workspace --target-dir "$target")
     suite "cargo fmt" cargo fmt --all --check
@@ -320,6 +333,42 @@ run_tests() {
     say "All tests passed in $SECONDS s. To install the kernel for you, type: ./install.sh"
 }
 
+# --- benchmarks -----------------------------------------------------------------------------------
+evcxr_version=0.22.0
+
+# evcxr's own kernel, called as evcxr calls it.
+install_evcxr() {
+    local root=$target/evcxr folder=$JUPYTER_DATA_DIR/kernels/rust
+    if [[ ! -x $root/bin/evcxr_jupyter ]]; then
+        say "Building evcxr_jupyter $evcxr_version (some minutes)"
+        cargo install --locked --version "$evcxr_version" --root "$root" --target-dir "$root/build" \
+            evcxr_jupyter || blame cargo "evcxr_jupyter could not be installed"
+    fi
+    mkdir -p "$folder"
+    cat >"$folder/kernel.json" <<END
+{
+  "argv": ["$root/bin/evcxr_jupyter", "--control_file", "{connection_file}"],
+  "display_name": "Rust",
+  "language": "rust",
+  "interrupt_mode": "message"
+}
+END
+}
+
+run_benchmarks() {
+    need_rust; need_python
+    install_python_packages
+    install_kernel
+    use_own_folders
+    install_evcxr
+    say "morceaux and evcxr_jupyter"
+    python kernel/bench/compare.py morceaux rust
+    say "Output, of morceaux and ipykernel"
+    python kernel/bench/output.py morceaux python3
+    say "Code in cells and in a program"
+    python kernel/bench/runtime.py
+}
+
 # --- main, last, so that bash has read everything before anything runs ----------------------------
 main() {
     parse_arguments "$@"
@@ -327,12 +376,13 @@ main() {
     target=$(absolute "${CARGO_TARGET_DIR:-$root/target}")
     built=$target/release/morceaux-kernel
     lab_venv=${XDG_DATA_HOME:-$HOME/.local/share}/morceaux/jupyter
-    if [[ $action == test ]]; then prefix=$target/test-prefix; fi
+    if [[ $action == test || $action == bench ]]; then prefix=$target/test-prefix; fi
     resolve_scope
     case $action in
         '') install_kernel; say_next ;;
         lab) install_kernel; open_lab ;;
         test) run_tests ;;
+        bench) run_benchmarks ;;
         uninstall) uninstall ;;
     esac
 }

@@ -149,23 +149,50 @@ fn works(toolchain: &Toolchain, parts: &Parts) -> bool {
     tried().unwrap_or(false)
 }
 
-/// The options with which rustc links a cell directly, and the beginning of each of the linker's own
-/// options. Without them, where the user wishes otherwise, or something has gone since they were written
-/// down, it is linked by way of the C compiler.
-pub fn options(prebuilt: &Prebuilt, args: &[OsString]) -> (Vec<OsString>, &'static str) {
-    let by_compiler = (Vec::new(), "link-arg=-Wl,");
-    let is_wish = |arg: &OsStr| {
-        let option = arg.to_string_lossy();
-        let option = option.strip_prefix("-C").unwrap_or(&option);
-        OPTIONS.iter().any(|name| option.starts_with(name))
-    };
-    if args.iter().any(|arg| is_wish(arg)) {
-        return by_compiler;
-    }
+/// Has rustc link directly what these arguments build. Where the user wishes something of a linker that
+/// is not for the linker itself, or something has gone since it was written down, the arguments stay.
+pub fn apply(prebuilt: &Prebuilt, args: &mut Vec<OsString>) {
     let written = std::fs::read_to_string(prebuilt.direct_link());
-    match Parts::parse(&written.unwrap_or_default()).filter(Parts::are_there) {
-        Some(parts) => (parts.options(), "link-arg="),
-        None => by_compiler,
+    let parts = Parts::parse(&written.unwrap_or_default()).filter(Parts::are_there);
+    if let Some(parts) = parts.filter(|_| !args.iter().any(|arg| is_for_compiler(arg))) {
+        *args = args.iter().flat_map(|arg| without_compiler(arg)).collect();
+        args.extend(
+            parts
+                .options()
+                .into_iter()
+                .flat_map(|option| ["-C".into(), option]),
+        );
+    }
+}
+
+/// How the C compiler is told what is for the linker.
+const FOR_LINKER: &str = "link-arg=-Wl,";
+
+/// Whether only the C compiler understands an argument of rustc's.
+fn is_for_compiler(arg: &OsStr) -> bool {
+    let option = arg.to_string_lossy();
+    let option = option.strip_prefix("-C").unwrap_or(&option);
+    OPTIONS.iter().any(|name| option.starts_with(name)) && !option.starts_with(FOR_LINKER)
+}
+
+/// An argument as it is without the C compiler, which takes several words in one.
+fn without_compiler(arg: &OsStr) -> Vec<OsString> {
+    let text = arg.to_string_lossy();
+    let joined = text
+        .strip_prefix("-C")
+        .and_then(|option| option.strip_prefix(FOR_LINKER));
+    match joined.or(text.strip_prefix(FOR_LINKER)) {
+        Some(words) => {
+            let words = words
+                .split(',')
+                .flat_map(|word| ["-C".into(), format!("link-arg={word}")]);
+            // The first of them is there, unless it is a part of the argument.
+            words
+                .skip(usize::from(joined.is_none()))
+                .map(OsString::from)
+                .collect()
+        }
+        None => vec![arg.to_owned()],
     }
 }
 
@@ -188,15 +215,32 @@ mod tests {
             objects: OBJECTS.map(file).to_vec(),
             folders: vec![folder.path().to_owned()],
         };
-        let none = |args: &[&str]| {
-            let args: Vec<OsString> = args.iter().map(OsString::from).collect();
-            options(&prebuilt, &args).0.is_empty()
+        let applied = |args: &[&str]| {
+            let mut args: Vec<OsString> = args.iter().map(OsString::from).collect();
+            apply(&prebuilt, &mut args);
+            args.iter()
+                .map(|arg| arg.to_string_lossy().into_owned())
+                .collect::<Vec<_>>()
         };
-        assert!(none(&[]));
+        let own = ["-C", "link-arg=-Wl,-rpath,/a", "-Clink-arg=-Wl,-b"];
+        assert_eq!(applied(&own), own);
         write(&prebuilt.direct_link(), &parts.lines().concat()).unwrap();
-        assert_eq!(options(&prebuilt, &[]), (parts.options(), "link-arg="));
-        assert!(none(&["-C", "linker=clang"]) && none(&["-Clink-arg=-fuse-ld=mold"]));
+        assert_eq!(
+            applied(&own)[..6],
+            [
+                "-C",
+                "link-arg=-rpath",
+                "-C",
+                "link-arg=/a",
+                "-C",
+                "link-arg=-b"
+            ]
+        );
+        assert!(applied(&[]).contains(&"linker-flavor=ld.lld".to_owned()));
+        for wish in ["linker=clang", "-Clink-arg=-fuse-ld=mold"] {
+            assert_eq!(applied(&[wish]), [wish]);
+        }
         std::fs::remove_file(&parts.objects[1]).unwrap();
-        assert!(none(&[]));
+        assert_eq!(applied(&own), own);
     }
 }

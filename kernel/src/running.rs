@@ -21,6 +21,7 @@ pub type TasksOfCell = (Option<usize>, usize);
 pub struct Running {
     state: Mutex<State>,
     stopped: Notify,
+    delayed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +36,8 @@ struct State {
     stops: u32,
     /// Whether the cell process was ended for it.
     killed: bool,
+    /// Why cells have to wait before they are compiled, if they have to.
+    delay: Option<&'static str>,
     /// The tasks of the last cell process that has died.
     lost_tasks: Vec<TasksOfCell>,
     /// evcxr's handle on the present cell process.
@@ -55,6 +58,25 @@ impl Running {
     pub fn set_started(&self, cell: CellId) {
         let mut state = self.lock();
         state.started |= state.cell == Some(cell);
+    }
+
+    /// Cells have to wait, which is said under them, or need not any more.
+    pub fn set_delay(&self, delay: Option<&'static str>) {
+        self.lock().delay = delay;
+        self.delayed.notify_waiters();
+    }
+
+    /// Waits until cells have to wait; says why.
+    pub async fn delayed(&self) -> &'static str {
+        loop {
+            let mut delayed = std::pin::pin!(self.delayed.notified());
+            // Before looking, so that nothing changes in between.
+            delayed.as_mut().enable();
+            if let Some(delay) = self.lock().delay {
+                return delay;
+            }
+            delayed.await;
+        }
     }
 
     /// The cell process has ended, and these tasks with it.

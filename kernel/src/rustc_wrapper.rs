@@ -71,6 +71,7 @@ pub fn run(prebuilt: &Prebuilt) -> ExitCode {
         command = Command::new(&program);
         command.arg(&rustc).env(DONE, "1");
     } else if step == Some(Step::Build) {
+        direct_link::apply(prebuilt, &mut args);
         let call = CellCall::new(rustc, args);
         // Without it, the next cell takes longer and panics have fewer lines.
         let _ = call.remember(Path::new("."));
@@ -164,18 +165,14 @@ fn wrapped(
     args.push(join("dependency=", dependencies.as_os_str()));
     match step(&args) {
         Some(Step::Build) => {
-            let (mut options, to_linker) = direct_link::options(prebuilt, &args);
             // evcxr moves the library, so that a path relative to it would be wrong.
-            options.push(join(
-                &format!("{to_linker}-rpath="),
-                dependencies.as_os_str(),
-            ));
+            args.push("-C".into());
+            args.push(join("link-arg=-Wl,-rpath,", dependencies.as_os_str()));
             // A function that a later cell defines anew is the later cell's own, while a static of
             // the same symbol is the one that was loaded first: see `items.rs`.
-            options.push(format!("{to_linker}-Bsymbolic-functions").into());
+            args.extend(["-C", "link-arg=-Wl,-Bsymbolic-functions"].map(OsString::from));
             // There is nothing to be removed, and looking for it takes a tenth of the time.
-            options.push("strip=none".into());
-            args.extend(options.into_iter().flat_map(|option| ["-C".into(), option]));
+            args.extend(["-C", "strip=none"].map(OsString::from));
         }
         // evcxr takes a warning for an error here.
         Some(Step::Check) => args.extend(["--cap-lints", "allow"].map(OsString::from)),
@@ -303,7 +300,7 @@ mod tests {
             "ctx",
             "1.0.0",
         );
-        let rpath = join("link-arg=-Wl,-rpath=", prebuilt.dependencies().as_os_str());
+        let rpath = join("link-arg=-Wl,-rpath,", prebuilt.dependencies().as_os_str());
         assert!(args.unwrap().contains(&rpath));
     }
 }

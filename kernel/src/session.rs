@@ -76,6 +76,11 @@ impl Session {
         result
     }
 
+    /// Waits until cells have to wait before they are compiled; says why.
+    pub async fn delayed(&self) -> &'static str {
+        self.running.delayed().await
+    }
+
     /// Whether a cell is being compiled or run.
     pub fn is_busy(&self) -> bool {
         self.running.is_busy()

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jupyter_protocol::{
     CommInfoReply, CompleteReply, ErrorOutput, ExecuteInput, ExecuteReply, ExecuteRequest,
     ExecutionCount, HistoryReply, InspectReply, JupyterMessage, JupyterMessageContent, Media,
-    MediaType, ReplyError, ReplyStatus,
+    MediaType, ReplyError, ReplyStatus, StreamContent,
 };
 use jupyter_zmq_client::{KernelShellConnection, RouterRecvConnection, RouterSendConnection};
 use serde_json::Map;
@@ -162,6 +162,9 @@ impl Shell {
                     message,
                 )
                 .await;
+        }
+        if let Some(delay) = self.session.delay() {
+            self.iopub.send(StreamContent::stderr(delay), message).await;
         }
         let result = self
             .session

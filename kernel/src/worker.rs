@@ -93,6 +93,10 @@ pub struct Parts {
 /// After how long without a request the worker prepares for what may come.
 const IDLE: Duration = Duration::from_millis(200);
 
+/// What is said under cells that wait for the runtime.
+const BUILDING: &str = "note: the kernel compiles its runtime for this Rust toolchain, which takes a minute \
+                        or two, once; then this cell runs\n";
+
 /// See the module's documentation.
 pub struct Worker {
     parts: Parts,
@@ -215,7 +219,7 @@ impl Worker {
 
     fn open(&self) -> anyhow::Result<Evaluator> {
         tracing::debug!("looking for the runtime");
-        let (toolchain, prebuilt) = find_or_build(&Programs::of_session(&self.parts.folder))?;
+        let (toolchain, prebuilt) = self.find_or_build()?;
         let session_dir = SessionDir::create(&self.parts.folder)?;
         session_dir.fill(&prebuilt)?;
         session_dir.hide_std()?;
@@ -247,6 +251,18 @@ impl Worker {
             _outputs: outputs,
             session_dir,
         })
+    }
+
+    /// Finds what is built for the toolchain; else lets a process of its own build it, which says so in
+    /// the kernel's log.
+    fn find_or_build(&self) -> anyhow::Result<(Toolchain, Prebuilt)> {
+        if let (toolchain, Some(ready)) = prepare::find()? {
+            return Ok((toolchain, ready));
+        }
+        self.parts.running.set_delay(Some(BUILDING));
+        let built = build(&Programs::of_session(&self.parts.folder));
+        self.parts.running.set_delay(None);
+        built
     }
 
     fn execute(
@@ -365,12 +381,7 @@ impl Evaluator {
     }
 }
 
-/// Finds what is built for the toolchain; else lets a process of its own build it, which says so in
-/// the kernel's log.
-fn find_or_build(programs: &Programs) -> anyhow::Result<(Toolchain, Prebuilt)> {
-    if let (toolchain, Some(ready)) = prepare::find()? {
-        return Ok((toolchain, ready));
-    }
+fn build(programs: &Programs) -> anyhow::Result<(Toolchain, Prebuilt)> {
     let program = std::env::current_exe().context("this program does not know its own path")?;
     let mut command = Command::new(program);
     let status = programs
