@@ -163,13 +163,16 @@ impl Shell {
                 )
                 .await;
         }
-        if let Some(delay) = self.session.delay() {
-            self.iopub.send(StreamContent::stderr(delay), message).await;
-        }
-        let result = self
-            .session
-            .execute(request.code, message, execution_count)
-            .await;
+        let run = self.session.execute(request.code, message, execution_count);
+        tokio::pin!(run);
+        let result = tokio::select! {
+            biased;
+            result = &mut run => result,
+            delay = self.session.delayed() => {
+                self.iopub.send(StreamContent::stderr(delay), message).await;
+                run.await
+            }
+        };
         if let Err(error) = &result
             && !request.silent
         {
