@@ -1,4 +1,4 @@
-"""Parts of a machine that a test can break and mend: a disk, a registry of crates, a toolchain."""
+"""Parts of a machine that a test can break and mend: a disk, a registry of crates."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import psutil
 import pytest
 
 from client import Kernel
@@ -129,8 +128,3 @@ def executable(name: str) -> str:
     path = shutil.which(name)
     assert path, f"{name} is not on the PATH"
     return path
-
-
-def children_of(process: psutil.Process) -> set[str]:
-    """The names of the processes that it has started, and of those that they have."""
-    return {child.name() for child in process.children(recursive=True)}

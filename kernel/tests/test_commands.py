@@ -28,6 +28,13 @@ def test_cells_await_behind_a_command(kernel: Kernel, command: str) -> None:
 
 
 # These two cost all variables, so they come last.
+def test_the_highest_level_is_that_of_a_release(kernel: Kernel) -> None:
+    overflow = "std::hint::black_box(255_u8) + std::hint::black_box(1)"
+    assert "overflow" in kernel.fails(overflow, "Panic").evalue
+    assert kernel.ok(f":opt 3\n{overflow}").text == "0"
+    kernel.ok(":opt 2")
+
+
 def test_a_restart_of_the_process_loses_variables_and_nothing_else(kernel: Kernel) -> None:
     kernel.ok("fn kept_item() -> u8 { 1 }\nlet lost = 1;")
     kernel.ok(":restart")

@@ -10,13 +10,7 @@ from pathlib import Path
 import pytest
 
 from client import program
-
-
-def executable(name: str) -> str:
-    """The path of a tool that the tests need themselves."""
-    path = shutil.which(name)
-    assert path, f"{name} is not on the PATH"
-    return path
+from machine import executable
 
 
 def folder_with_rustc(folder: Path, commands: str) -> Path:

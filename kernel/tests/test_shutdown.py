@@ -27,6 +27,16 @@ def wait_until_gone(folders: Callable[[], list[Path]]) -> None:
         time.sleep(0.05)
 
 
+def check_killed(kernel: Kernel) -> None:
+    """Kills the only kernel of its cache folder, of which nothing must be left."""
+    processes = kernel.processes()
+    processes[0].kill()
+    _, alive = psutil.wait_procs(processes, timeout=SHUTDOWN_TIMEOUT)
+    assert not alive
+    wait_until_gone(kernel.sessions)
+    kernel.close()
+
+
 def test_a_kernel_that_rests_ends_with_all_its_processes(fresh_kernel: Kernel) -> None:
     fresh_kernel.ok("tokio::spawn(std::future::pending::<()>());")
     fresh_kernel.ok('std::process::Command::new("sleep").arg("600").spawn().unwrap();')
@@ -53,12 +63,7 @@ def test_a_killed_kernel_leaves_no_process_and_no_folder(fresh_kernel: Kernel) -
         'std::process::Command::new("sleep").arg("600").spawn().unwrap(); println!("on"); loop {}'
     )
     fresh_kernel.wait_for(lambda: cell.stdout)
-    processes = fresh_kernel.processes()
-    processes[0].kill()
-    _, alive = psutil.wait_procs(processes, timeout=SHUTDOWN_TIMEOUT)
-    assert not alive
-    wait_until_gone(fresh_kernel.sessions)
-    fresh_kernel.close()
+    check_killed(fresh_kernel)
 
 
 @pytest.mark.timeout(240)
@@ -66,12 +71,7 @@ def test_a_kernel_that_is_killed_in_a_build_leaves_nothing(fresh_kernel: Kernel)
     fresh_kernel.ok("1")
     fresh_kernel.start(':dep regex = "1"\nregex::Regex::new("a").is_ok()')
     fresh_kernel.wait_for(lambda: "rustc" in fresh_kernel.process_names())
-    processes = fresh_kernel.processes()
-    processes[0].kill()
-    _, alive = psutil.wait_procs(processes, timeout=SHUTDOWN_TIMEOUT)
-    assert not alive
-    wait_until_gone(fresh_kernel.sessions)
-    fresh_kernel.close()
+    check_killed(fresh_kernel)
 
 
 # A client that starts a kernel, says that its first cell has run, and waits to be killed.
