@@ -157,7 +157,8 @@ def notebook(kernel: str) -> Iterator[tuple[str, float]]:
     bench.run("let kept = 7;")
     wait = "tokio::time::sleep(std::time::Duration::from_secs(600)).await;"
     yield "stop of an `.await`", bench.stop(wait)
-    bench.run("assert_eq!(kept, 7);")
+    # evcxr's ends its process, and the variables with it.
+    bench.run("assert_eq!(kept, 7);", ok=kernel != "rust")
     yield "shutdown", bench.end()
 
 
