@@ -499,20 +499,25 @@ impl Run<'_> {
     }
 
     fn died(&self, reason: &str, variables: Vec<String>) -> CellError {
-        let lost = Lost {
-            variables,
-            tasks: self.wires.running.lost_tasks(),
-        };
-        if self.wires.running.is_killed() {
-            return CellError::Killed { lost };
-        }
-        let reason = reason.trim();
-        let reason = reason.strip_prefix(EVCXRS_WORDS).unwrap_or(reason).trim();
-        let hint = hints::for_end(reason).map_or(String::new(), |hint| format!(": {hint}"));
-        CellError::CellProcessDied {
-            reason: format!("{reason}{hint}"),
-            lost,
-        }
+        died(reason, variables, &self.wires.running)
+    }
+}
+
+/// The end of the cell process as the user is told of it, for the reason that evcxr gives.
+pub fn died(reason: &str, variables: Vec<String>, running: &Running) -> CellError {
+    let lost = Lost {
+        variables,
+        tasks: running.lost_tasks(),
+    };
+    if running.is_killed() {
+        return CellError::Killed { lost };
+    }
+    let reason = reason.trim();
+    let reason = reason.strip_prefix(EVCXRS_WORDS).unwrap_or(reason).trim();
+    let hint = hints::for_end(reason).map_or(String::new(), |hint| format!(": {hint}"));
+    CellError::CellProcessDied {
+        reason: format!("{reason}{hint}"),
+        lost,
     }
 }
 

@@ -23,7 +23,7 @@ use crate::prebuilt::{Prebuilt, Toolchain};
 use crate::programs::Programs;
 use crate::relay::Instruction;
 use crate::rewrite::Drain;
-use crate::run::{Notebook, Run, Wires};
+use crate::run::{self, Notebook, Run, Wires};
 use crate::running::Running;
 use crate::session_dir::SessionDir;
 use crate::wire::CellId;
@@ -111,6 +111,9 @@ struct Evaluator {
     context: CommandContext,
     prebuilt: Prebuilt,
     notebook: Notebook,
+    /// Why the cell process was found dead while no cell ran, and the variables that it had: evcxr has
+    /// started another one.
+    died: Option<(String, Vec<String>)>,
     /// Whether rust-analyzer has been shown the standard library.
     knows_std: bool,
     _outputs: EvalContextOutputs,
@@ -247,6 +250,7 @@ impl Worker {
             context,
             prebuilt,
             notebook: Notebook::new(self.parts.history.clone()),
+            died: None,
             knows_std: false,
             _outputs: outputs,
             session_dir,
@@ -332,11 +336,16 @@ impl Evaluator {
         if !self.knows_std {
             self.session_dir.show_std(&self.prebuilt)?;
             let commands = self.prebuilt.commands_to_read_anew()?;
+            let variables = self.context.variables_and_types();
+            let variables = variables.map(|(name, _)| name.to_owned()).collect();
             match self.context.execute(&commands) {
-                // It was shown by then, and evcxr has started another process.
-                Ok(_) | Err(evcxr::Error::SubprocessTerminated(_)) => self.knows_std = true,
+                Ok(_) => {}
+                Err(evcxr::Error::SubprocessTerminated(reason)) => {
+                    self.died = Some((reason, variables));
+                }
                 Err(error) => bail!("the standard library cannot be read: {error}"),
             }
+            self.knows_std = true;
         }
         Ok(())
     }
@@ -366,6 +375,9 @@ impl Evaluator {
             self.show_std().map_err(|error| CellError::Kernel {
                 message: format!("{error:#}"),
             })?;
+        }
+        if let Some((reason, variables)) = self.died.take() {
+            return Err(run::died(&reason, variables, &wires.running));
         }
         let run = Run {
             cell,

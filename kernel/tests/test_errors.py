@@ -279,6 +279,19 @@ def test_a_process_that_dies_between_cells_costs_one_cell(
     assert kernel.ok("kept_function()").text == "8"
 
 
+def test_a_process_that_dies_while_the_kernel_looks_at_the_library_costs_one_cell(
+    fresh_kernel: Kernel, gate: Callable[[], Gate]
+) -> None:
+    # No `let`, before which the library would have been looked at: that happens when the cell is idle.
+    die = gate()
+    fresh_kernel.ok(f"tokio::spawn(async {{ {die.wait} std::process::exit(1); }});")
+    cell_processes = fresh_kernel.processes()[1:]
+    die.open()
+    psutil.wait_procs(cell_processes, timeout=10)
+    assert "task" in fresh_kernel.fails("2 + 2", "CellProcessDied").evalue
+    assert fresh_kernel.ok("2 + 2").text == "4"
+
+
 def test_a_poisoned_mutex_is_the_users_own_and_named(kernel: Kernel) -> None:
     kernel.ok("let shared = std::sync::Arc::new(std::sync::Mutex::new(7));")
     kernel.fails('let _guard = shared.lock(); panic!("poison");', "Panic")
