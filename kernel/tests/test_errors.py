@@ -279,17 +279,20 @@ def test_a_process_that_dies_between_cells_costs_one_cell(
     assert kernel.ok("kept_function()").text == "8"
 
 
-def test_a_process_that_dies_while_the_kernel_looks_at_the_library_costs_one_cell(
-    fresh_kernel: Kernel, gate: Callable[[], Gate]
+def test_a_process_that_dies_before_the_kernel_looks_at_the_library_costs_one_cell(
+    cold_kernel: Kernel, gate: Callable[[], Gate]
 ) -> None:
-    # No `let`, before which the library would have been looked at: that happens when the cell is idle.
+    # The library is looked at a moment after the first cell, which finds the process dead, and evcxr
+    # starts another one.
     die = gate()
-    fresh_kernel.ok(f"tokio::spawn(async {{ {die.wait} std::process::exit(1); }});")
-    cell_processes = fresh_kernel.processes()[1:]
+    spawner = cold_kernel.ok(f"tokio::spawn(async {{ {die.wait} std::process::exit(1); }});")
+    dead = cold_kernel.processes()[1:]
     die.open()
-    psutil.wait_procs(cell_processes, timeout=10)
-    assert "task" in fresh_kernel.fails("2 + 2", "CellProcessDied").evalue
-    assert fresh_kernel.ok("2 + 2").text == "4"
+    # What has ended stays a zombie until evcxr looks at it.
+    cold_kernel.wait_for(lambda: not any(process.is_running() for process in dead))
+    cell = cold_kernel.fails("2 + 2", "CellProcessDied")
+    assert f"1 task of cell [{spawner.count}]" in cell.evalue
+    assert cold_kernel.ok("2 + 2").text == "4"
 
 
 def test_a_poisoned_mutex_is_the_users_own_and_named(kernel: Kernel) -> None:
