@@ -6,14 +6,16 @@
 //! on.
 
 use std::ffi::{OsStr, OsString};
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Output, Stdio};
+use std::{fs, io};
 
 use crate::cell_call::CellCall;
 use crate::direct_link;
 use crate::prebuilt::{Prebuilt, RUSTC_WRAPPER, SHARED_CRATES};
-use crate::{dependency_dylib, generated, identity, warnings};
+use crate::{dependency_dylib, generated, identity, unnamed, warnings};
 
 /// evcxr's own name for this mode, which it wants when `:cache` is on.
 const EVCXRS_WRAPPER: &str = "EVCXR_RUSTC_WRAPPER";
@@ -91,15 +93,46 @@ pub fn run(prebuilt: &Prebuilt) -> ExitCode {
 
 /// Builds a cell, where evcxr compiles.
 pub fn build(call: &CellCall) -> ExitCode {
-    let args = call.args_for(&source_of_cell());
-    warnings::run_and_keep(call.command().args(args)).unwrap_or_else(|error| {
-        eprintln!(
-            "error: {} cannot be started: {error}",
-            call.program.display()
-        );
-        ExitCode::FAILURE
-    })
+    match built(call) {
+        Ok(rustc) => {
+            warnings::keep(&rustc.stderr);
+            // Nobody is there to be told where nobody reads it.
+            let _ = io::stderr().write_all(&rustc.stderr);
+            if rustc.status.success() {
+                return ExitCode::SUCCESS;
+            }
+        }
+        Err(error) => {
+            let rustc = call.program.display();
+            eprintln!("error: the cell cannot be compiled with {rustc}: {error}");
+        }
+    }
+    ExitCode::FAILURE
 }
+
+/// What rustc makes of the shortest source with which it does what evcxr's does.
+fn built(call: &CellCall) -> io::Result<Output> {
+    let compile = |source: &str| {
+        let mut rustc = call.command();
+        let rustc = rustc.args(call.args_for(source)).stdout(Stdio::inherit());
+        rustc.output()
+    };
+    let source = fs::read_to_string(SOURCE).unwrap_or_default();
+    let source = generated::with_compiled_store(&source).unwrap_or(source);
+    if let Some(shorter) = unnamed::left_in_store(&source) {
+        fs::write(SOURCE, &shorter)?;
+        let rustc = compile(&shorter)?;
+        // A macro can make a name of parts; and for a name that is not there, rustc suggests others.
+        if rustc.status.success() || !warnings::contains(&rustc.stderr, NO_SUCH_VALUE) {
+            return Ok(rustc);
+        }
+    }
+    fs::write(SOURCE, &source)?;
+    compile(&source)
+}
+
+/// rustc's code for a name that stands for no value.
+const NO_SUCH_VALUE: &str = "\"E0425\"";
 
 /// What cells that ask for the highest level are compiled with, and what they depend on: as `cargo build
 /// --release` does, which evcxr, where all is a development build, does not.
@@ -112,15 +145,6 @@ enum Step {
     Check,
     /// It makes the library that is loaded.
     Build,
-}
-
-/// The cell's source, which uses the runtime's store of variables where that is possible.
-fn source_of_cell() -> String {
-    let source = std::fs::read_to_string(SOURCE).unwrap_or_default();
-    match generated::with_compiled_store(&source) {
-        Some(replaced) if std::fs::write(SOURCE, &replaced).is_ok() => replaced,
-        _ => source,
-    }
 }
 
 /// What these arguments do, if they are for a cell.
@@ -193,9 +217,7 @@ fn is_same_major(prebuilt: &Prebuilt, package: &str, version: &str) -> bool {
     let major = version.split('.').next().unwrap_or_default();
     let prefix = format!("{package}-{major}.");
     let stubs = prebuilt.stub(package, version);
-    let stubs = stubs
-        .parent()
-        .and_then(|folder| std::fs::read_dir(folder).ok());
+    let stubs = stubs.parent().and_then(|folder| fs::read_dir(folder).ok());
     stubs
         .into_iter()
         .flatten()

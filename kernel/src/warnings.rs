@@ -2,43 +2,21 @@
 //! to somebody who learns async Rust: a future that is never awaited. So the rustc wrapper keeps
 //! them in a file, and the kernel reads it.
 
-use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
 
 use serde_json::Value;
 
 /// The file, in the folder in which evcxr compiles: rustc's messages as JSON, one in a line.
 const FILE: &str = "warnings";
 
-/// Runs rustc, passes its messages on, and keeps the warnings among them.
-///
-/// # Errors
-/// Where rustc cannot be started.
-pub fn run_and_keep(rustc: &mut Command) -> io::Result<ExitCode> {
-    let mut child = rustc.stderr(Stdio::piped()).spawn()?;
-    let messages = child.stderr.take().map(BufReader::new);
-    let mut kept = Vec::new();
-    let mut stderr = io::stderr().lock();
-    for message in messages
-        .into_iter()
-        .flat_map(|messages| messages.split(b'\n'))
-    {
-        let mut message = message?;
-        message.push(b'\n');
-        stderr.write_all(&message)?;
-        if find(&message, br#""level":"warning""#) {
-            kept.extend_from_slice(&message);
-        }
-    }
+/// Keeps the warnings among rustc's messages, which are JSON, one in a line.
+pub fn keep(messages: &[u8]) {
+    let lines = messages.split_inclusive(|byte| *byte == b'\n');
+    let kept: Vec<&[u8]> = lines
+        .filter(|line| contains(line, r#""level":"warning""#))
+        .collect();
     // Without the file there are no hints, which is no reason to fail.
-    let _ = std::fs::write(FILE, kept);
-    let status = child.wait()?;
-    Ok(if status.success() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    let _ = std::fs::write(FILE, kept.concat());
 }
 
 /// Removes what an earlier cell has left.
@@ -56,6 +34,9 @@ pub fn read(folder: &Path) -> Vec<Value> {
         .collect()
 }
 
-fn find(bytes: &[u8], word: &[u8]) -> bool {
-    bytes.windows(word.len()).any(|window| window == word)
+/// Whether a word is in what rustc has said.
+pub fn contains(messages: &[u8], word: &str) -> bool {
+    messages
+        .windows(word.len())
+        .any(|window| window == word.as_bytes())
 }
