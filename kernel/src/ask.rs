@@ -1,5 +1,5 @@
-//! Asking rustc for the types of variables that rust-analyzer cannot name: in what procedural macros
-//! make, for instance. The question is a statement at the end of the cell that does not compile; the
+//! Asking rustc for the types of variables that the runtime cannot name: those of other crates, for
+//! instance. The question is a statement at the end of the cell that does not compile; the
 //! error names the type. See the runtime's `ask.rs`.
 
 use std::collections::BTreeMap;
@@ -99,7 +99,7 @@ fn way(answer: &str, stream: Option<&str>) -> Option<Way> {
         return None;
     }
     if !type_name::is_unnameable(type_name) {
-        return Some(Way::typed(quote::quote!(#type_name).to_string()));
+        return Some(Way::typed(type_name::text(type_name)));
     }
     let Type::Path(kind_path) = kind else {
         return None;
@@ -166,7 +166,7 @@ mod tests {
     fn a_type_that_can_be_written_down_is() {
         assert_eq!(
             way_of("Answer<morceaux_dylib::__ask::Other, std::vec::Vec<{integer}>>"),
-            Some(Way::typed("std :: vec :: Vec < i32 >".to_owned()))
+            Some(Way::typed("Vec<i32>".to_owned()))
         );
     }
 
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(
             way_of("Answer<AFuture, tokio::task::JoinHandle<!>>"),
             Some(Way::typed(
-                "tokio :: task :: JoinHandle < morceaux :: Never >".to_owned()
+                "tokio::task::JoinHandle<morceaux::Never>".to_owned()
             ))
         );
     }

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::cell_call::{CellCall, KEY_VAR};
 use crate::programs::Programs;
-use crate::rustc_wrapper;
+use crate::{cell_build, declare, rustc_wrapper};
 
 /// The manifest and the configuration that evcxr writes anew for each cell.
 const MANIFEST: &str = "Cargo.toml";
@@ -25,6 +25,20 @@ pub fn run(programs: &Programs) -> ExitCode {
     programs.leave_environment(cargo.args(&args));
     if is_rust_analyzers(&args) && programs.hides_dependencies() {
         cargo.arg("--no-deps");
+    }
+    if builds_cell(&args) {
+        let folder = std::env::current_dir();
+        match folder.and_then(|folder| declare::nothing_to_build(&folder)) {
+            Ok(None) => {}
+            Ok(Some(nothing)) => {
+                say_built(&nothing);
+                return ExitCode::SUCCESS;
+            }
+            Err(error) => {
+                eprintln!("error: the session's folder cannot be written to: {error}");
+                return ExitCode::FAILURE;
+            }
+        }
     }
     if builds_cell(&args)
         && let Some(key) = key(&args)
@@ -100,18 +114,23 @@ fn has_sources_of_the_user(manifest: &str) -> bool {
 
 /// Calls rustc as cargo did, and tells evcxr what cargo would.
 fn repeat(call: &CellCall) -> ExitCode {
-    let code = rustc_wrapper::build(call);
+    let code = cell_build::build(call);
     if code == ExitCode::SUCCESS
         && let Some(library) = call.library()
     {
-        let artifact = json!({
-            "reason": "compiler-artifact",
-            "target": {"name": rustc_wrapper::CELL},
-            "filenames": [library],
-        });
-        println!("{artifact}");
+        say_built(&library);
     }
     code
+}
+
+/// Says in cargo's way which library there is.
+fn say_built(library: &Path) {
+    let artifact = json!({
+        "reason": "compiler-artifact",
+        "target": {"name": rustc_wrapper::CELL},
+        "filenames": [library],
+    });
+    println!("{artifact}");
 }
 
 #[cfg(test)]

@@ -25,13 +25,11 @@ pub struct Binding {
     pub name: String,
     /// Whether it is bound as `mut`.
     pub mutable: bool,
-    /// Whether the `let` says its type.
-    pub typed: bool,
     /// The number of the statement.
     pub statement: usize,
     /// Whether it is also the name of the field that it is taken from.
     pub shorthand: bool,
-    /// Where the name stands, `mut` included, in bytes of the user's code.
+    /// Where its pattern stands, in bytes of the user's code.
     pub range: Range<usize>,
 }
 
@@ -61,12 +59,6 @@ impl CellSource {
         self.statements.as_deref()
     }
 
-    /// Whether evcxr may have to find out the types of variables.
-    pub fn has_lets(&self) -> bool {
-        let mut statements = self.statements().into_iter().flatten();
-        self.statements.is_none() || statements.any(|statement| matches!(statement, Stmt::Local(_)))
-    }
-
     /// Where something stands, in bytes of the code.
     pub fn range(&self, what: &impl Spanned) -> Range<usize> {
         let range = what.span().byte_range();
@@ -88,9 +80,19 @@ impl CellSource {
     /// The variables that it binds, in the order in which it does. A later one of the same name
     /// stands for both.
     pub fn bindings(&self) -> Vec<Binding> {
+        let mut bindings: Vec<Binding> = Vec::new();
+        for binding in self.all_bindings() {
+            bindings.retain(|earlier| earlier.name != binding.name);
+            bindings.push(binding);
+        }
+        bindings
+    }
+
+    /// The same with those that a later one hides.
+    pub fn all_bindings(&self) -> Vec<Binding> {
         let mut bindings = Bindings {
             cell: self,
-            typed: false,
+            may_fail: false,
             shorthand: false,
             statement: 0,
             found: Vec::new(),
@@ -98,7 +100,8 @@ impl CellSource {
         for (index, statement) in self.statements().into_iter().flatten().enumerate() {
             if let Stmt::Local(local) = statement {
                 bindings.statement = index;
-                bindings.typed = matches!(local.pat, Pat::Type(_));
+                let init = local.init.as_ref();
+                bindings.may_fail = init.is_some_and(|init| init.diverge.is_some());
                 bindings.add(&local.pat);
             }
         }
@@ -114,7 +117,8 @@ pub fn forget_all() {
 
 struct Bindings<'a> {
     cell: &'a CellSource,
-    typed: bool,
+    /// Whether the `let` has an `else`.
+    may_fail: bool,
     shorthand: bool,
     statement: usize,
     found: Vec<Binding>,
@@ -126,19 +130,15 @@ impl Bindings<'_> {
             Pat::Ident(pat) => {
                 let name = pat.ident.to_string();
                 // A constant or a variant without fields looks the same.
-                if name.starts_with(char::is_uppercase) {
+                if self.may_fail && name.starts_with(char::is_uppercase) {
                     return;
                 }
-                self.found.retain(|binding| binding.name != name);
-                let start = pat.mutability.as_ref().map(|word| self.cell.range(word));
-                let range = self.cell.range(&pat.ident);
                 self.found.push(Binding {
                     name,
-                    mutable: pat.mutability.is_some(),
-                    typed: self.typed,
+                    mutable: pat.mutability.is_some() && pat.by_ref.is_none(),
                     statement: self.statement,
                     shorthand: self.shorthand,
-                    range: start.map_or(range.start, |word| word.start)..range.end,
+                    range: self.cell.range(pat),
                 });
                 if let Some((_, inner)) = &pat.subpat {
                     self.add(inner);
@@ -212,23 +212,16 @@ mod tests {
         let found: Vec<_> = cell
             .bindings()
             .into_iter()
-            .map(|binding| {
-                (
-                    binding.name,
-                    binding.mutable,
-                    binding.typed,
-                    binding.statement,
-                )
-            })
+            .map(|binding| (binding.name, binding.mutable, binding.statement))
             .collect();
         let expected = [
-            ("a", false, true, 0),
-            ("b", true, true, 0),
-            ("x", false, false, 1),
-            ("d", false, false, 1),
+            ("a", false, 0),
+            ("b", true, 0),
+            ("x", false, 1),
+            ("d", false, 1),
         ];
-        let expected = expected
-            .map(|(name, mutable, typed, statement)| (name.to_owned(), mutable, typed, statement));
+        let expected =
+            expected.map(|(name, mutable, statement)| (name.to_owned(), mutable, statement));
         assert_eq!(found, expected);
         let b = cell.bindings().remove(1);
         assert_eq!(&cell.code()[b.range], "mut b");

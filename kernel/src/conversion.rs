@@ -52,14 +52,18 @@ impl Conversion {
         match self {
             Conversion::Future => format!("morceaux::__keep::{local}future({value})"),
             Conversion::Iterator => format!("morceaux::__keep::{local}iterator({value})"),
-            Conversion::Stream(path) => {
-                format!("Box::pin({value}) as std::pin::Pin<Box<dyn {path}<Item = _>{bounds}>>")
-            }
+            Conversion::Stream(path) => boxed(
+                &format!("Box::pin({value})"),
+                &format!("std::pin::Pin<Box<dyn {path}<Item = _>{bounds}>>"),
+            ),
             Conversion::Closure { kind, arguments } => {
                 let kind = kind.name();
                 let arguments = arguments.join(", ");
                 let sync = if send { " + Sync" } else { "" };
-                format!("Box::new({value}) as Box<dyn {kind}({arguments}) -> _{bounds}{sync}>")
+                boxed(
+                    &format!("Box::new({value})"),
+                    &format!("Box<dyn {kind}({arguments}) -> _{bounds}{sync}>"),
+                )
             }
             Conversion::AsyncClosure(arguments) => {
                 format!("morceaux::__keep::{local}async_closure_{arguments}({value})")
@@ -184,6 +188,11 @@ impl ClosureKind {
     }
 }
 
+/// A box, coerced to a type. With `as`, the compiler would not know the type before the end of the cell.
+fn boxed(value: &str, type_name: &str) -> String {
+    format!("{{ let boxed: {type_name} = {value}; boxed }}")
+}
+
 fn of_bound(bound: &TypeParamBound, stream: Option<&str>) -> Option<Conversion> {
     let TypeParamBound::Trait(bound) = bound else {
         return None;
@@ -274,7 +283,7 @@ mod tests {
     fn closures_streams_and_iterators_are_boxed() {
         assert_eq!(
             conversion("impl FnMut(i32, &str) -> u8").unwrap(),
-            "Box::new(x) as Box<dyn FnMut(_, _) -> _ + Send + Sync>"
+            "{ let boxed: Box<dyn FnMut(_, _) -> _ + Send + Sync> = Box::new(x); boxed }"
         );
         assert_eq!(
             conversion("impl Iterator<Item = u8>").unwrap(),

@@ -30,15 +30,12 @@ pub fn compile_error(errors: &[CompilationError], cell: &Rewritten) -> CellError
         })
         .collect();
     let Some(first) = only_errors.first() else {
-        let untyped = cell.bindings.iter().filter(|binding| !binding.typed);
-        let untyped: Vec<_> = untyped.map(|binding| &*binding.name).collect();
         // evcxr gives up on a cell that compiles only where it cannot name a variable's type.
         return CellError::Refused {
-            message: format!(
+            message:
                 "the type of one of this cell's variables cannot be determined; give it, as in \
-                 `let name: Type = …`. These have none: {}",
-                untyped.join(", ")
-            ),
+                      `let name: Type = …`"
+                    .to_owned(),
         };
     };
     let summary = first.message();

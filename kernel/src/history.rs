@@ -9,6 +9,7 @@ use syn::visit::{self, Visit};
 
 use crate::cell_source;
 use crate::error::CallPlace;
+use crate::keep::BEHIND;
 use crate::rustc_wrapper::SOURCE;
 use crate::session_dir;
 use crate::wire::{CellId, Line};
@@ -148,12 +149,13 @@ fn without_number(code: &str) -> String {
 }
 
 /// The one line that a line of generated source comes from. evcxr puts a statement in lines of its
-/// own, so that it may be the end of one.
+/// own, so that it may be the end of one, but for what the kernel has put behind it.
 fn only_line(code: &str, wanted: &str) -> Option<usize> {
-    let mut places = code
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| line.trim().ends_with(wanted) && !wanted.is_empty());
+    let is_wanted = |line: &str| {
+        let of_user = line.split(BEHIND).next().unwrap_or_default();
+        of_user.trim().ends_with(wanted) && !wanted.is_empty()
+    };
+    let mut places = code.lines().enumerate().filter(|(_, line)| is_wanted(line));
     let (index, _) = places.next()?;
     places.next().is_none().then_some(index + 1)
 }
@@ -234,6 +236,8 @@ mod tests {
         assert_eq!(line("guard(); let a = 1;\na.b();", 3), Some((2, None)));
         assert_eq!(line("guard(); let a = 1;\na.b();", 2), Some((1, None)));
         assert_eq!(line("a.b();\na.b();", 3), None);
+        let followed = format!("b.c();\na.b();{BEHIND}); keep();");
+        assert_eq!(line(&followed, 3), Some((2, None)));
         assert_eq!(line("a.b();", 9), None);
     }
 

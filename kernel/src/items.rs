@@ -24,6 +24,7 @@ use crate::cell_source::{CellSource, is_item, item_macro};
 use crate::local_statics;
 use crate::source_map::{Edit, SourceMap};
 use crate::statics::{Symbols, edits};
+use crate::type_name::naming;
 use crate::wire::CellId;
 
 /// The items that the session has.
@@ -48,6 +49,8 @@ struct Known {
     shapes: bool,
     /// Whether there are statics in it.
     has_statics: bool,
+    /// What the runtime is told of it, if it is a type that the runtime can name.
+    naming: Option<String>,
 }
 
 /// An `impl` block, or another item without a name.
@@ -101,6 +104,13 @@ impl Items {
     /// Whether something has this name.
     pub fn has(&self, name: &str) -> bool {
         self.known.contains_key(name)
+    }
+
+    /// What the runtime is told of types that it can name, see its `types!`.
+    pub fn namings(&self) -> impl Iterator<Item = &str> {
+        self.known
+            .values()
+            .filter_map(|known| known.naming.as_deref())
     }
 
     /// Looks through the items of a cell.
@@ -200,6 +210,12 @@ impl Look<'_> {
         if matches!(item, Item::Mod(_)) {
             known.defines = inner.types;
         }
+        known.naming = match item {
+            Item::Struct(item) => naming(&item.ident, &item.generics, &item.attrs),
+            Item::Enum(item) => naming(&item.ident, &item.generics, &item.attrs),
+            Item::Union(item) => naming(&item.ident, &item.generics, &item.attrs),
+            _ => None,
+        };
         self.new.insert(name.to_string(), known);
     }
 
@@ -368,6 +384,7 @@ impl Known {
             defines: BTreeSet::new(),
             shapes,
             has_statics,
+            naming: None,
         }
     }
 }

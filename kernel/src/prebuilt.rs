@@ -13,6 +13,8 @@
 //!     ready                   written last, see `seal.rs`
 //! ```
 
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -22,7 +24,7 @@ use sha2::{Digest, Sha256};
 use crate::carried::{self, locked_version};
 use crate::files::{create_dir, write};
 use crate::linker::LINKER;
-use crate::{cell_crates, direct_link, programs, seal, std_source};
+use crate::{cell_crates, direct_link, old_runtimes, programs, seal, std_source};
 
 /// The crates whose types the cells share with the dylib. The first is the dylib itself.
 pub const SHARED_CRATES: [&str; 3] = ["morceaux", "tokio", "bytes"];
@@ -139,9 +141,19 @@ impl Prebuilt {
         seal::is_whole(&self.root)
     }
 
-    /// Declares everything in it built.
+    /// Declares everything in it built, which may take the place of something older.
     pub fn set_ready(&self) -> anyhow::Result<()> {
-        seal::put(&self.root, &BUILT)
+        seal::put(&self.root, &BUILT)?;
+        old_runtimes::remove_beside(&self.root);
+        Ok(())
+    }
+
+    /// Marks it as in use for as long as the file lives.
+    ///
+    /// # Errors
+    /// Where it is not there.
+    pub fn mark_used(&self) -> io::Result<File> {
+        old_runtimes::mark_used(&self.root)
     }
 
     /// Lets the links in `bin` lead to the running program.

@@ -1,5 +1,7 @@
 //! What holds for every cell and for any bytes, tried with what a generator makes of them.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use jupyter_zmq_client::Connection;
 use proptest::collection::vec;
@@ -16,7 +18,7 @@ use crate::keep::Plan;
 use crate::output::{CellOutput, Output};
 use crate::receive::{self, Received};
 use crate::rewrite::{Drain, Wishes, rewrite};
-use crate::wire::{self, Order, Outcome, Report, Stream};
+use crate::wire::{self, Order, Outcome, Report, Stream, Variable};
 
 /// Expressions of which the rewriting changes some.
 const EXPRESSIONS: [&str; 18] = [
@@ -99,18 +101,26 @@ fn reports() -> impl Strategy<Value = Report> {
             charge: 0,
             bytes
         }),
-        (any::<u64>(), any::<String>(), any::<Vec<String>>()).prop_map(
-            |(cell, message, rescued)| Report::Ended {
+        (any::<u64>(), any::<String>(), variables()).prop_map(|(cell, message, variables)| {
+            Report::Ended {
                 cell,
                 outcome: Outcome::Panicked {
                     message,
                     line: None,
-                    calls: Vec::new()
+                    calls: Vec::new(),
                 },
-                rescued
+                variables,
             }
-        ),
+        }),
     ]
+}
+
+fn variables() -> impl Strategy<Value = Vec<Variable>> {
+    let variable = (any::<String>(), any::<String>());
+    vec(
+        variable.prop_map(|(name, type_name)| Variable { name, type_name }),
+        0..4,
+    )
 }
 
 /// Any JSON, and what looks like a part of a message.
@@ -155,6 +165,7 @@ fn rewritten(code: &str) -> String {
         }),
         checkpoints: true,
         own_display: false,
+        other_types: &BTreeSet::new(),
         asked: &[],
     };
     rewrite(&source, 1, wishes).map.rewritten().to_owned()

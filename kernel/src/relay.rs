@@ -28,7 +28,7 @@ use crate::output::{CellOutput, Output};
 use crate::pace::{self, BACKLOG, Limits, Pace};
 use crate::running::Running;
 use crate::stdin::Questions;
-use crate::wire::{CellId, Line, NO_CELL, Order, Outcome, Report, Stream};
+use crate::wire::{CellId, Line, NO_CELL, Order, Outcome, Report, Stream, Variable};
 
 /// How long text is collected before it is sent.
 const COLLECT: Duration = Duration::from_millis(20);
@@ -51,7 +51,7 @@ pub enum End {
         /// How.
         outcome: Outcome,
         /// The variables that it has handed over.
-        rescued: Vec<String>,
+        variables: Vec<Variable>,
     },
     /// The cell process has noted which variables are lost.
     Forgotten,
@@ -348,10 +348,10 @@ impl Relay {
             Report::Ended {
                 cell,
                 outcome,
-                rescued,
+                variables,
             } => {
                 if let Some(state) = self.cells.get_mut(&cell) {
-                    state.end = Some(End::Ended { outcome, rescued });
+                    state.end = Some(End::Ended { outcome, variables });
                     state.output.settle(true);
                     self.collecting.insert(cell);
                 }

@@ -1,8 +1,9 @@
 //! From the cell as the user wrote it to the source that evcxr gets. Pure.
 //!
-//! evcxr goes on to see the cell's `let`s as variables and its items as items. What changes is what
-//! stands in its statements, always within their lines:
+//! evcxr goes on to see the cell's items as items. What changes is what stands in its statements, always
+//! within their lines:
 //!
+//! - what a `let` binds is hidden from evcxr, and handed over behind the last statement, see `keep.rs`;
 //! - a statement that awaits is waited for: `f().await` becomes `morceaux::block_on(async { f().await })`;
 //! - `?` ends the cell instead of returning from evcxr's function: `f()?` becomes
 //!   `morceaux::question_mark(f())`;
@@ -14,20 +15,22 @@
 //!
 //! Apart from that, what stands in functions, closures and async blocks of the user's own stays as it is.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use syn::spanned::Spanned;
-use syn::visit::{self, Visit};
-use syn::{LocalInit, Macro, Stmt};
+use syn::visit::Visit;
+use syn::{LocalInit, Stmt};
 
 use crate::cell_source::{Binding, CellSource, is_item};
 use crate::commands::Formats;
 use crate::items::ItemChanges;
 use crate::keep::Plan;
+use crate::scan::Scan;
 use crate::source_map::{Edit, SourceMap};
 use crate::value::{has_no_value, has_value};
 use crate::wire::CellId;
-use crate::{ask, checkpoints, display_calls, macros, moves};
+use crate::{ask, checkpoints, display_calls, moves};
 
 /// A cell that evcxr can run.
 #[derive(Debug)]
@@ -55,6 +58,8 @@ pub struct Wishes<'a> {
     pub checkpoints: bool,
     /// Whether the notebook has something of its own that is called `display`.
     pub own_display: bool,
+    /// The types of other crates that variables are known to have.
+    pub other_types: &'a BTreeSet<String>,
     /// The variables about whose type rustc is asked.
     pub asked: &'a [String],
 }
@@ -124,26 +129,27 @@ impl Rewriting<'_> {
         if !self.wishes.own_display {
             edits.extend(display_calls::edits(self.cell));
         }
-        for binding in self.bindings {
-            if self.wishes.plan.is_local(&binding.name) {
-                let field = if binding.shorthand {
-                    format!("{}: ", binding.name)
-                } else {
-                    String::new()
-                };
-                edits.push(Edit::insert(
-                    binding.range.start,
-                    format!("{field}morceaux::local!("),
-                ));
-                edits.push(Edit::insert(binding.range.end, ")".to_owned()));
-            }
+        let inferred = |binding: &Binding| self.wishes.plan.is_inferred(&binding.name);
+        let bindings = self.cell.all_bindings().into_iter();
+        for binding in bindings.filter(|binding| !inferred(binding)) {
+            let field = if binding.shorthand {
+                format!("{}: ", binding.name)
+            } else {
+                String::new()
+            };
+            let before = format!("{field}morceaux::local!(");
+            edits.push(Edit::insert(binding.range.start, before));
+            edits.push(Edit::insert(binding.range.end, ")".to_owned()));
         }
-        let added = format!(
-            "{}{} {}{drain}",
-            self.wishes.plan.last_statements(self.bindings),
-            ask::questions(self.wishes.asked),
-            self.wishes.items.added
-        );
+        let items = self.wishes.items;
+        let last = if self.wishes.asked.is_empty() {
+            let own = items.after.namings();
+            let other = self.wishes.other_types.iter().map(|name| &**name);
+            self.wishes.plan.last_statements(self.bindings, own, other)
+        } else {
+            self.wishes.plan.converted(self.wishes.asked) + &ask::questions(self.wishes.asked)
+        };
+        let added = format!("{last} {}{drain}", items.added);
         edits.push(Edit::insert(end, added.trim_end().to_owned()));
         edits.retain(|edit| edit.removed > 0 || !edit.inserted.is_empty());
         (edits, guarded.is_some())
@@ -159,8 +165,8 @@ impl Rewriting<'_> {
                 "None".to_owned()
             };
             let seconds = drain.seconds;
-            let rescue = self.rescued(self.statements.len());
-            format!("morceaux::or_rescue!([{rescue}] morceaux::__drain({of_cell}, {seconds:?}));")
+            // The variables have been handed over by then.
+            format!("morceaux::or_keep!([;] morceaux::__drain({of_cell}, {seconds:?}));")
         })
     }
 
@@ -208,13 +214,7 @@ impl Rewriting<'_> {
     fn scan(&self, index: usize, visit: impl Fn(&mut Scan)) -> Scan {
         let rescue = self.rescued(index);
         let scanned = |caught_outside| {
-            let mut scan = Scan {
-                start: self.cell.start(),
-                rescue: rescue.clone(),
-                caught_outside,
-                awaits: false,
-                edits: Vec::new(),
-            };
+            let mut scan = Scan::new(self.cell.start(), rescue.clone(), caught_outside);
             visit(&mut scan);
             scan
         };
@@ -223,23 +223,28 @@ impl Rewriting<'_> {
         if scan.awaits { scanned(true) } else { scan }
     }
 
-    /// The variables that are handed over where a statement ends the cell, or what is put behind the
-    /// last one: those that exist by then.
+    /// The variables that are handed over where a statement ends the cell: those that exist by then.
     fn rescued(&self, index: usize) -> String {
         let plan = self.wishes.plan;
-        let end = (index + 1).min(self.statements.len());
         let is_rescued = |binding: &&Binding| {
-            binding.statement < index
-                && plan.way(&binding.name).is_none()
+            let later = &self.statements[binding.statement + 1..=index];
+            plan.is_kept_as_it_is(&binding.name)
                 && !plan.not_rescued.contains(&binding.name)
-                && !moves::may_move(&self.statements[binding.statement + 1..end], &binding.name)
+                && !moves::may_move(later, &binding.name)
         };
-        let names = self
-            .bindings
-            .iter()
-            .filter(is_rescued)
-            .map(|binding| &*binding.name);
-        names.collect::<Vec<_>>().join(" ")
+        let earlier = self.bindings.iter();
+        let earlier = earlier.filter(|binding| binding.statement < index);
+        let (mut names, mut typed) = (Vec::new(), Vec::new());
+        for Binding { name, .. } in earlier.filter(is_rescued) {
+            match plan.type_name(name) {
+                Some(type_name) => typed.push(format!("{name}: {type_name}")),
+                None => names.push(name.clone()),
+            }
+        }
+        if names.is_empty() && typed.is_empty() {
+            return String::new();
+        }
+        format!("{}; {}", names.join(", "), typed.join(", "))
     }
 
     /// What becomes of an expression that is a statement. `open_ended` says that it lacks a
@@ -276,101 +281,36 @@ impl Rewriting<'_> {
     }
 }
 
-/// Looks through one statement for what belongs to the cell's own level.
-struct Scan {
-    /// Where the parsed text begins in the cell.
-    start: usize,
-    /// The variables that are handed over where the statement ends the cell.
-    rescue: String,
-    /// Whether what ends the cell is caught around the whole statement.
-    caught_outside: bool,
-    awaits: bool,
-    edits: Vec<Edit>,
-}
-
-impl Scan {
-    /// The edits, and around them what waits for the code in `range`, and what is put in with it.
-    fn wrapped(mut self, range: Range<usize>, before: &str, behind: &str) -> Vec<Edit> {
-        let (open, close) = match (self.awaits, &*self.rescue) {
-            (false, _) => (String::new(), ""),
-            (true, "") => ("morceaux::block_on(async { ".to_owned(), " })"),
-            (true, rescue) => (
-                format!("morceaux::or_rescue!([{rescue}] morceaux::try_block_on(async {{ "),
-                " }))",
-            ),
-        };
-        let mut edits = vec![Edit::insert(
-            self.start + range.start,
-            format!("{open}{before}"),
-        )];
-        edits.append(&mut self.edits);
-        edits.push(Edit::insert(
-            self.start + range.end,
-            format!("{behind}{close}"),
-        ));
-        edits.retain(|edit| edit.removed > 0 || !edit.inserted.is_empty());
-        edits
-    }
-}
-
-impl Visit<'_> for Scan {
-    fn visit_expr_await(&mut self, expr: &syn::ExprAwait) {
-        self.awaits = true;
-        visit::visit_expr_await(self, expr);
-    }
-
-    fn visit_expr_try(&mut self, expr: &syn::ExprTry) {
-        let operand = expr.expr.span().byte_range();
-        let (before, behind) = if self.caught_outside {
-            ("morceaux::question_mark(".to_owned(), ")")
-        } else {
-            let rescue = &self.rescue;
-            (
-                format!("morceaux::or_rescue!([{rescue}] morceaux::try_question_mark("),
-                "))",
-            )
-        };
-        self.edits
-            .push(Edit::insert(self.start + operand.start, before));
-        visit::visit_expr_try(self, expr);
-        self.edits.push(Edit {
-            offset: self.start + expr.question_token.span().byte_range().start,
-            removed: 1,
-            inserted: behind.to_owned(),
-        });
-    }
-
-    fn visit_macro(&mut self, mac: &Macro) {
-        self.awaits |= macros::awaits_without_the_word(mac);
-        if macros::quotes(mac) {
-            return;
-        }
-        match macros::expressions(mac) {
-            Some(exprs) => exprs.iter().for_each(|expr| self.visit_expr(expr)),
-            None => self.awaits |= macros::mentions_await(mac.tokens.clone()),
-        }
-    }
-
-    // What these hold runs in a function of its own.
-    fn visit_expr_closure(&mut self, _: &syn::ExprClosure) {}
-    fn visit_expr_async(&mut self, _: &syn::ExprAsync) {}
-    fn visit_expr_const(&mut self, _: &syn::ExprConst) {}
-    fn visit_expr_try_block(&mut self, _: &syn::ExprTryBlock) {}
-    fn visit_item(&mut self, _: &syn::Item) {}
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The rewritten cell 1 without its guard.
+    /// The rewritten cell 1 without its guard and what is done with its variables.
     fn rewritten(code: &str) -> String {
         let rewritten = rewrite_with(code, &Plan::default());
         let text = rewritten.map.rewritten().to_owned();
         assert_eq!(text.lines().count(), code.lines().count(), "{text}");
         let guard = "morceaux::enter_cell!(1); ";
         assert_eq!(text.contains(guard), rewritten.has_statements, "{text}");
-        text.replace(guard, "")
+        let text = without(
+            &text.replace(guard, ""),
+            ["morceaux::local!(", ")"],
+            |name| name,
+        );
+        let text = without(&text, [" morceaux::keep!(", ");"], |_| "");
+        text.replace(" morceaux::types!(; );", "")
+    }
+
+    /// The text with something else for what is between two others.
+    fn without(text: &str, [open, close]: [&str; 2], instead: fn(&str) -> &str) -> String {
+        let mut parts = text.split(open);
+        let mut replaced = parts.next().unwrap().to_owned();
+        for part in parts {
+            let (inside, rest) = part.split_once(close).unwrap();
+            replaced.push_str(instead(inside));
+            replaced.push_str(rest);
+        }
+        replaced
     }
 
     fn rewrite_with(code: &str, plan: &Plan) -> Rewritten {
@@ -381,6 +321,7 @@ mod tests {
             drain: None,
             checkpoints: false,
             own_display: false,
+            other_types: &BTreeSet::new(),
             asked: &[],
         };
         rewrite(&CellSource::new(code), 1, wishes)
@@ -399,6 +340,7 @@ mod tests {
                 }),
                 checkpoints: false,
                 own_display: false,
+                other_types: &BTreeSet::new(),
                 asked: &[],
             };
             let rewritten = rewrite(&CellSource::new(code), 1, wishes);
@@ -406,21 +348,19 @@ mod tests {
             rewritten.map.rewritten().to_owned()
         };
         let guard = "morceaux::enter_cell!(1);";
-        let drain = |names| {
-            format!("morceaux::or_rescue!([{names}] morceaux::__drain(Some(1), Some(2.0)));")
-        };
+        let drain = "morceaux::or_keep!([;] morceaux::__drain(Some(1), Some(2.0)));";
         assert_eq!(
             rewritten("let a = 1;\n7 // said"),
             format!(
-                "{guard} let a = 1;\nmorceaux::show!(7); {} // said",
-                drain("a")
+                "{guard} let morceaux::local!(a) = 1;\nmorceaux::show!(7); morceaux::types!(; ); morceaux::keep!(a, a); {} // said",
+                drain
             )
         );
         assert_eq!(
             rewritten("fn f() {}"),
-            format!("fn f() {{}}{guard}  {}", drain(""))
+            format!("fn f() {{}}{guard}  {}", drain)
         );
-        assert_eq!(rewritten(""), format!("{guard}  {}", drain("")));
+        assert_eq!(rewritten(""), format!("{guard}  {}", drain));
     }
 
     #[test]
@@ -565,11 +505,11 @@ mod tests {
         assert_eq!(
             rewritten("let a = 1; let b = f(a)?; g(&b)?;"),
             "let a = 1; let b = morceaux::question_mark(f(a)); \
-             morceaux::or_rescue!([b] morceaux::try_question_mark(g(&b)));"
+             morceaux::or_keep!([b; ] morceaux::try_question_mark(g(&b)));"
         );
         assert_eq!(
             rewritten("let mut a = f(); while let Some(x) = a.recv().await { x? }"),
-            "let mut a = f(); morceaux::or_rescue!([a] morceaux::try_block_on(async { \
+            "let mut a = f(); morceaux::or_keep!([a; ] morceaux::try_block_on(async { \
              while let Some(x) = a.recv().await { morceaux::question_mark(x) }; }));"
         );
     }
@@ -581,7 +521,7 @@ mod tests {
         let rewritten = rewrite_with("let mut g = m.lock();\n*g += 1; // note", &plan);
         assert!(
             rewritten.map.rewritten().ends_with(
-                "let morceaux::local!(mut g) = m.lock();\n*g += 1; std::mem::drop(g); // note"
+                "let morceaux::local!(mut g) = m.lock();\n*g += 1; morceaux::types!(; ); std::mem::drop(g); // note"
             ),
             "{}",
             rewritten.map.rewritten()

@@ -1,8 +1,9 @@
 //! One cell on its way through evcxr: rewritten, compiled, run, and answered for.
 //!
-//! A cell whose variables evcxr cannot keep as they are does not compile at first. What the errors say
+//! A cell whose variables cannot be kept as they are does not compile at first. What the errors say
 //! changes the [`Plan`] for its variables, and it is tried again; nothing of it has run by then.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +17,10 @@ use tokio::sync::{mpsc, oneshot};
 use crate::cell_source::CellSource;
 use crate::child::Orders;
 use crate::commands::{ErrorFormat, Formats};
+use crate::declare::Declarations;
 use crate::error::{CallPlace, CellError, Lost, Variables};
 use crate::history::History;
+use crate::inference::Inference;
 use crate::items::{ItemChanges, Items};
 use crate::keep::Plan;
 use crate::output::Output;
@@ -26,6 +29,7 @@ use crate::relay::{End, Instruction};
 use crate::remedy::{Remedy, remedy};
 use crate::rewrite::{Drain, Rewritten, Wishes, rewrite};
 use crate::running::Running;
+use crate::type_name::of_other_crates;
 use crate::wire::{Bundle, Call, CellId, Line, Order, Outcome, Stream};
 use crate::{ask, diagnostics, display_calls, hints, line_tables, warnings};
 
@@ -59,6 +63,10 @@ pub struct Notebook {
     pub checkpoints: bool,
     /// What has been compiled.
     pub history: History,
+    /// The variables of which evcxr has not been told yet.
+    pub declarations: Declarations,
+    /// The types of other crates that variables have had.
+    pub other_types: BTreeSet<String>,
 }
 
 impl Notebook {
@@ -69,6 +77,8 @@ impl Notebook {
             formats: Formats::default(),
             checkpoints: true,
             history,
+            declarations: Declarations::default(),
+            other_types: BTreeSet::new(),
         }
     }
 }
@@ -145,6 +155,8 @@ pub struct Run<'a> {
     pub source: &'a CellSource,
     /// evcxr.
     pub context: &'a mut CommandContext,
+    /// What rust-analyzer needs to infer types.
+    pub inference: Inference<'a>,
     /// The folder in which evcxr compiles.
     pub folder: PathBuf,
     /// What earlier cells have left.
@@ -172,6 +184,9 @@ impl Run<'_> {
         for _ in 0..MAX_ATTEMPTS {
             if self.wires.running.is_stopped() {
                 break;
+            }
+            if self.source.statements().is_none() || !plan.inferred().is_empty() {
+                self.show_std()?;
             }
             warnings::forget(&self.folder);
             // evcxr has forgotten them when it says that they are lost.
@@ -204,6 +219,17 @@ impl Run<'_> {
         })
     }
 
+    fn show_std(&mut self) -> Result<(), CellError> {
+        let variables = self.variables();
+        match self.inference.show(self.context) {
+            Ok(()) => Ok(()),
+            Err(Error::SubprocessTerminated(reason)) => Err(self.died(&reason, variables)),
+            Err(error) => Err(CellError::Kernel {
+                message: error.to_string(),
+            }),
+        }
+    }
+
     fn rewritten(&self, items: &ItemChanges, plan: &Plan, asked: &[String]) -> Rewritten {
         let wishes = Wishes {
             items,
@@ -212,6 +238,7 @@ impl Run<'_> {
             drain: self.drain,
             checkpoints: self.notebook.checkpoints,
             own_display: self.has_own_display(items),
+            other_types: &self.notebook.other_types,
             asked,
         };
         rewrite(self.source, self.cell, wishes)
@@ -244,16 +271,20 @@ impl Run<'_> {
         failure: Error,
         rewritten: &Rewritten,
     ) -> Result<(), CellError> {
-        let stream = self.stream_trait();
-        let remedy = remedy(plan, &failure, self.source, rewritten, stream);
+        let remedy = remedy(plan, &failure, self.source, rewritten);
         tracing::debug!("{failure}: {remedy:?}");
         match remedy {
             Remedy::Retry(better) => {
+                if better.without_types {
+                    // They can be learnt again.
+                    self.notebook.other_types.clear();
+                }
                 *plan = better;
                 Ok(())
             }
             Remedy::Ask(better, names) => {
                 *plan = better;
+                let stream = self.stream_trait();
                 self.ask(items, plan, &names, stream)
                     .map_err(|errors| match errors {
                         Some(errors) => diagnostics::compile_error(&errors, rewritten),
@@ -371,14 +402,13 @@ impl Run<'_> {
         plan: &Plan,
         variables: Vec<String>,
     ) -> Result<(), CellError> {
-        let generated = self.context.last_source().unwrap_or_default();
         if !rewritten.has_statements {
             self.wires.note(self.cell, self.hints());
             return Ok(());
         }
-        let (outcome, rescued) = loop {
+        let (outcome, kept) = loop {
             match self.wires.end_rx.blocking_recv() {
-                Some(End::Ended { outcome, rescued }) => break (outcome, rescued),
+                Some(End::Ended { outcome, variables }) => break (outcome, variables),
                 Some(End::Forgotten) => {}
                 Some(End::Gone) | None => {
                     return Err(self.died("it has closed its socket", variables));
@@ -387,11 +417,17 @@ impl Run<'_> {
         };
         let notes = self.hints() + &plan.notes();
         self.wires.note(self.cell, notes);
+        let bindings = &rewritten.bindings;
+        self.notebook.declarations.add(&kept, bindings);
+        let asked = kept.iter().filter(|kept| plan.is_asked(&kept.name));
+        let other_types = asked.flat_map(|kept| of_other_crates(&kept.type_name));
+        self.notebook.other_types.extend(other_types);
         if outcome == Outcome::Finished {
             return Ok(());
         }
-        let variables = self.rescue(&generated, rewritten, &rescued);
-        Err(self.failure(outcome, variables))
+        let names = bindings.iter().map(|binding| binding.name.clone());
+        let (kept, lost) = names.partition(|name| kept.iter().any(|kept| kept.name == *name));
+        Err(self.failure(outcome, Variables { kept, lost }))
     }
 
     fn failure(&self, outcome: Outcome, variables: Variables) -> CellError {
@@ -437,35 +473,6 @@ impl Run<'_> {
         let cell = self.cell;
         let place = |(function, line)| history.place(cell, function, Line { cell, line });
         frames.into_iter().map(place).collect()
-    }
-
-    /// Has what the cell has handed over taken back, as variables.
-    fn rescue(&mut self, generated: &str, rewritten: &Rewritten, rescued: &[String]) -> Variables {
-        let statements: String = rewritten
-            .bindings
-            .iter()
-            .filter(|binding| rescued.contains(&binding.name))
-            .filter_map(|binding| {
-                let name = &binding.name;
-                let type_name = stored_type(generated, name)?;
-                let mutable = if binding.mutable { "mut " } else { "" };
-                Some(format!(
-                    "let {mutable}{name}: {type_name} = morceaux::__rescue::take(\"{name}\"); "
-                ))
-            })
-            .collect();
-        if !statements.is_empty()
-            && let Err(error) = self.context.execute(&statements)
-        {
-            tracing::warn!("variables of a cell that ended early cannot be kept: {error}");
-        }
-        let known = self.variables();
-        let (kept, lost) = rewritten
-            .bindings
-            .iter()
-            .map(|binding| binding.name.clone())
-            .partition(|name| known.contains(name) && rescued.contains(name));
-        Variables { kept, lost }
     }
 
     /// What may help somebody who has just run this.
@@ -528,26 +535,5 @@ fn report(failure: &Error, rewritten: &Rewritten) -> CellError {
         error => CellError::Refused {
             message: diagnostics::refusal(&error.to_string()),
         },
-    }
-}
-
-/// The type by which evcxr's code stores a variable.
-fn stored_type<'a>(generated: &'a str, name: &str) -> Option<&'a str> {
-    let behind = format!(">(stringify!({name}), {name});");
-    generated.lines().find_map(|line| {
-        let (_, rest) = line.split_once("evcxr_variable_store.put_variable::<")?;
-        rest.strip_suffix(&behind)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_type_of_a_variable_stands_in_evcxrs_code() {
-        let generated = "{\nevcxr_variable_store.put_variable::<Vec<u8>>(stringify!(v), v);\n}";
-        assert_eq!(stored_type(generated, "v"), Some("Vec<u8>"));
-        assert_eq!(stored_type(generated, "w"), None);
     }
 }

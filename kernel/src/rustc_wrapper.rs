@@ -6,16 +6,16 @@
 //! on.
 
 use std::ffi::{OsStr, OsString};
-use std::io::Write;
+use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Output, Stdio};
-use std::{fs, io};
+use std::process::{Command, ExitCode};
 
 use crate::cell_call::CellCall;
+use crate::dependency_cache::Compilation;
 use crate::direct_link;
 use crate::prebuilt::{Prebuilt, RUSTC_WRAPPER, SHARED_CRATES};
-use crate::{dependency_dylib, generated, identity, unnamed, warnings};
+use crate::{cell_build, dependency_dylib, identity, stored};
 
 /// evcxr's own name for this mode, which it wants when `:cache` is on.
 const EVCXRS_WRAPPER: &str = "EVCXR_RUSTC_WRAPPER";
@@ -77,9 +77,21 @@ pub fn run(prebuilt: &Prebuilt) -> ExitCode {
         let call = CellCall::new(rustc, args);
         // Without it, the next cell takes longer and panics have fewer lines.
         let _ = call.remember(Path::new("."));
-        return build(&call);
+        return cell_build::build(&call);
+    }
+    if let Some(compilation) = Compilation::of(prebuilt, &rustc, &args)
+        && std::env::var_os(EVCXRS_WRAPPER).is_none()
+    {
+        return compilation.run();
     }
     command.args(args);
+    if step == Some(Step::Check)
+        && let Ok(source) = fs::read_to_string(SOURCE)
+        && let Some(alone) = stored::left_alone(&source)
+    {
+        // With the whole of it, there are only more errors.
+        let _ = fs::write(SOURCE, alone);
+    }
     if step == Some(Step::Check) && Path::new(FULL_PATHS).exists() {
         // What is asked for here is a type, as it has to be written in a cell. rustc shortens paths
         // to what is unique, and a type that is longer than a line to what fits.
@@ -90,49 +102,6 @@ pub fn run(prebuilt: &Prebuilt) -> ExitCode {
     eprintln!("error: {} cannot be started: {error}", rustc.display());
     ExitCode::FAILURE
 }
-
-/// Builds a cell, where evcxr compiles.
-pub fn build(call: &CellCall) -> ExitCode {
-    match built(call) {
-        Ok(rustc) => {
-            warnings::keep(&rustc.stderr);
-            // Nobody is there to be told where nobody reads it.
-            let _ = io::stderr().write_all(&rustc.stderr);
-            if rustc.status.success() {
-                return ExitCode::SUCCESS;
-            }
-        }
-        Err(error) => {
-            let rustc = call.program.display();
-            eprintln!("error: the cell cannot be compiled with {rustc}: {error}");
-        }
-    }
-    ExitCode::FAILURE
-}
-
-/// What rustc makes of the shortest source with which it does what evcxr's does.
-fn built(call: &CellCall) -> io::Result<Output> {
-    let compile = |source: &str| {
-        let mut rustc = call.command();
-        let rustc = rustc.args(call.args_for(source)).stdout(Stdio::inherit());
-        rustc.output()
-    };
-    let source = fs::read_to_string(SOURCE).unwrap_or_default();
-    let source = generated::with_compiled_store(&source).unwrap_or(source);
-    if let Some(shorter) = unnamed::left_in_store(&source) {
-        fs::write(SOURCE, &shorter)?;
-        let rustc = compile(&shorter)?;
-        // A macro can make a name of parts; and for a name that is not there, rustc suggests others.
-        if rustc.status.success() || !warnings::contains(&rustc.stderr, NO_SUCH_VALUE) {
-            return Ok(rustc);
-        }
-    }
-    fs::write(SOURCE, &source)?;
-    compile(&source)
-}
-
-/// rustc's code for a name that stands for no value.
-const NO_SUCH_VALUE: &str = "\"E0425\"";
 
 /// What cells that ask for the highest level are compiled with, and what they depend on: as `cargo build
 /// --release` does, which evcxr, where all is a development build, does not.

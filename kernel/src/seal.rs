@@ -10,6 +10,11 @@ use crate::files::write;
 /// The name of the list.
 const SEAL: &str = "ready";
 
+/// The list of what is below a root; it is there as soon as that is.
+pub fn file(root: &Path) -> PathBuf {
+    root.join(SEAL)
+}
+
 /// Lists all that is in these folders below a root.
 ///
 /// # Errors
@@ -23,7 +28,7 @@ pub fn put(root: &Path, folders: &[&str]) -> anyhow::Result<()> {
         let path = path.strip_prefix(root).ok()?;
         Some(format!("{length} {}\n", path.display()))
     });
-    write(&root.join(SEAL), &lines.collect::<String>())
+    write(&file(root), &lines.collect::<String>())
 }
 
 fn collect(folder: &Path, files: &mut Vec<(PathBuf, u64)>) -> io::Result<()> {
@@ -41,7 +46,7 @@ fn collect(folder: &Path, files: &mut Vec<(PathBuf, u64)>) -> io::Result<()> {
 
 /// Whether there is a list, and everything on it is as it says.
 pub fn is_whole(root: &Path) -> bool {
-    let Ok(seal) = fs::read_to_string(root.join(SEAL)) else {
+    let Ok(seal) = fs::read_to_string(file(root)) else {
         return false;
     };
     seal.lines().all(|line| {
@@ -61,7 +66,7 @@ pub fn clear(root: &Path, folders: &[&str]) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     };
-    missing_is_fine(fs::remove_file(root.join(SEAL)))?;
+    missing_is_fine(fs::remove_file(file(root)))?;
     let remove = |folder| missing_is_fine(fs::remove_dir_all(root.join(folder)));
     folders.iter().try_for_each(remove)
 }

@@ -27,16 +27,18 @@ pub fn forget(folder: &Path) {
 
 /// The warnings about the cell that was compiled last.
 pub fn read(folder: &Path) -> Vec<Value> {
-    let kept = std::fs::read_to_string(folder.join(FILE)).unwrap_or_default();
-    let lines = kept.lines();
-    lines
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .collect()
+    let kept = std::fs::read(folder.join(FILE)).unwrap_or_default();
+    messages(&kept).collect()
 }
 
-/// Whether a word is in what rustc has said.
-pub fn contains(messages: &[u8], word: &str) -> bool {
-    messages
+/// rustc's messages.
+pub fn messages(lines: &[u8]) -> impl Iterator<Item = Value> {
+    let lines = lines.split(|byte| *byte == b'\n');
+    lines.filter_map(|line| serde_json::from_slice(line).ok())
+}
+
+fn contains(message: &[u8], word: &str) -> bool {
+    message
         .windows(word.len())
         .any(|window| window == word.as_bytes())
 }

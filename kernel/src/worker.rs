@@ -1,6 +1,7 @@
 //! The thread on which evcxr lives: it sets itself up while the user reads, then takes one request
 //! after the other.
 
+use std::fs::File;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self as std_mpsc, RecvTimeoutError};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use evcxr::{CommandContext, EvalContextOutputs};
 use jupyter_protocol::{ExecutionCount, JupyterMessage, JupyterMessageContent};
 use tokio::runtime::Handle;
@@ -19,6 +20,7 @@ use crate::child::{self, Event, Orders};
 use crate::complete::{self, Completions, Inspection};
 use crate::error::{CellError, Variables};
 use crate::history::History;
+use crate::inference::Inference;
 use crate::prebuilt::{Prebuilt, Toolchain};
 use crate::programs::Programs;
 use crate::relay::Instruction;
@@ -90,8 +92,10 @@ pub struct Parts {
     pub memory: Option<u64>,
 }
 
-/// After how long without a request the worker prepares for what may come.
-const IDLE: Duration = Duration::from_millis(200);
+/// After how long without a request the worker prepares for questions about code, during which a cell
+/// would have to wait: at the beginning, when the user has not begun, and later.
+const IDLE_BEFORE: Duration = Duration::from_millis(200);
+const IDLE_BETWEEN: Duration = Duration::from_secs(3);
 
 /// What is said under cells that wait for the runtime.
 const BUILDING: &str = "note: the kernel compiles its runtime for this Rust toolchain, which takes a minute \
@@ -118,6 +122,8 @@ struct Evaluator {
     knows_std: bool,
     _outputs: EvalContextOutputs,
     session_dir: SessionDir,
+    /// Keeps the runtime from being removed.
+    _in_use: File,
 }
 
 impl Worker {
@@ -138,9 +144,13 @@ impl Worker {
                 // The next cell tries again, and says so if it still does not work.
                 tracing::error!("the session cannot be set up yet: {error:#}");
             }
+            let mut idle = IDLE_BEFORE;
             loop {
-                match request_rx.recv_timeout(IDLE) {
-                    Ok(request) => self.take(request),
+                match request_rx.recv_timeout(idle) {
+                    Ok(request) => {
+                        self.take(request);
+                        idle = IDLE_BETWEEN;
+                    }
                     // The user reads.
                     Err(RecvTimeoutError::Timeout) => break self.warm_up(),
                     Err(RecvTimeoutError::Disconnected) => return,
@@ -167,6 +177,7 @@ impl Worker {
                 if self.parts.running.take(cell) {
                     let result = self.execute(cell, &code, parent, execution_count);
                     let _ = reply_tx.send(result);
+                    self.declare();
                 }
             }
             Request::Complete {
@@ -192,6 +203,16 @@ impl Worker {
         }
     }
 
+    /// Tells evcxr of the variables of the cell that has just ended. The next one says it if that fails.
+    fn declare(&mut self) {
+        if let Some(evaluator) = &mut self.evaluator {
+            let declared = std::panic::catch_unwind(AssertUnwindSafe(|| evaluator.declare()));
+            if let Ok(Err(error)) = declared {
+                tracing::warn!("{error}");
+            }
+        }
+    }
+
     /// Asks evcxr something that changes nothing. A bug of its own only costs the answer.
     fn ask<T>(&mut self, question: impl FnOnce(&mut CommandContext) -> Option<T>) -> Option<T> {
         let evaluator = self.evaluator.as_mut()?;
@@ -200,7 +221,7 @@ impl Worker {
         std::panic::catch_unwind(AssertUnwindSafe(|| question(context))).ok()?
     }
 
-    /// Lets rust-analyzer look at what most variables need, which takes seconds the first time.
+    /// Lets rust-analyzer look at what most completions need, which takes seconds the first time.
     fn warm_up(&mut self) {
         let code = "let warm = tokio::spawn(async { String::new() }); warm.";
         self.ask(|context| complete::complete(context, code, code.len()));
@@ -223,6 +244,7 @@ impl Worker {
     fn open(&self) -> anyhow::Result<Evaluator> {
         tracing::debug!("looking for the runtime");
         let (toolchain, prebuilt) = self.find_or_build()?;
+        let in_use = prebuilt.mark_used().context("the runtime cannot be read")?;
         let session_dir = SessionDir::create(&self.parts.folder)?;
         session_dir.fill(&prebuilt)?;
         session_dir.hide_std()?;
@@ -254,6 +276,7 @@ impl Worker {
             knows_std: false,
             _outputs: outputs,
             session_dir,
+            _in_use: in_use,
         })
     }
 
@@ -330,24 +353,37 @@ impl Worker {
 }
 
 impl Evaluator {
-    /// Shows rust-analyzer the standard library, unless it knows it: that takes more than a second, and
-    /// only the types of variables need it.
-    fn show_std(&mut self) -> anyhow::Result<()> {
-        if !self.knows_std {
-            self.session_dir.show_std(&self.prebuilt)?;
-            let commands = self.prebuilt.commands_to_read_anew()?;
-            let variables = self.context.variables_and_types();
-            let variables = variables.map(|(name, _)| name.to_owned()).collect();
-            match self.context.execute(&commands) {
-                Ok(_) => {}
-                Err(evcxr::Error::SubprocessTerminated(reason)) => {
-                    self.died = Some((reason, variables));
-                }
-                Err(error) => bail!("the standard library cannot be read: {error}"),
+    /// Tells evcxr of variables of which it does not know yet.
+    fn declare(&mut self) -> Result<(), CellError> {
+        let variables = variables(&self.context);
+        let declarations = &mut self.notebook.declarations;
+        match declarations.tell(&mut self.context, &self.session_dir.cells()) {
+            Ok(()) => Ok(()),
+            Err(evcxr::Error::SubprocessTerminated(reason)) => {
+                self.died = Some((reason, variables));
+                Ok(())
             }
-            self.knows_std = true;
+            Err(error) => Err(CellError::Kernel {
+                message: format!("evcxr cannot be told of the last cell's variables: {error}"),
+            }),
         }
-        Ok(())
+    }
+
+    /// Lets rust-analyzer see what completion needs.
+    fn show_std(&mut self) -> Result<(), evcxr::Error> {
+        let variables = variables(&self.context);
+        let mut inference = Inference {
+            session_dir: &self.session_dir,
+            prebuilt: &self.prebuilt,
+            is_shown: &mut self.knows_std,
+        };
+        match inference.show(&mut self.context) {
+            Err(evcxr::Error::SubprocessTerminated(reason)) => {
+                self.died = Some((reason, variables));
+                Ok(())
+            }
+            shown => shown,
+        }
     }
 
     fn run(
@@ -358,6 +394,12 @@ impl Evaluator {
         drain: Option<Drain>,
         wires: Wires,
     ) -> Result<(), CellError> {
+        self.declare()?;
+        let commands = &code[..cell_source::start_of_code(code)];
+        if commands.contains(":dep") || commands.contains(":clear") {
+            // Another version of a crate need not have such types.
+            self.notebook.other_types.clear();
+        }
         let mut session = commands::Session {
             context: &mut self.context,
             prebuilt: &self.prebuilt,
@@ -371,11 +413,6 @@ impl Evaluator {
         let drain = session.drain;
         wires.show(cell, outputs);
         let source = CellSource::new(&code);
-        if source.has_lets() {
-            self.show_std().map_err(|error| CellError::Kernel {
-                message: format!("{error:#}"),
-            })?;
-        }
         if let Some((reason, variables)) = self.died.take() {
             return Err(run::died(&reason, variables, &wires.running));
         }
@@ -384,6 +421,11 @@ impl Evaluator {
             execution_count,
             source: &source,
             context: &mut self.context,
+            inference: Inference {
+                session_dir: &self.session_dir,
+                prebuilt: &self.prebuilt,
+                is_shown: &mut self.knows_std,
+            },
             folder: self.session_dir.cells(),
             notebook: &mut self.notebook,
             drain,
@@ -391,6 +433,11 @@ impl Evaluator {
         };
         run.run()
     }
+}
+
+fn variables(context: &CommandContext) -> Vec<String> {
+    let variables = context.variables_and_types();
+    variables.map(|(name, _)| name.to_owned()).collect()
 }
 
 fn build(programs: &Programs) -> anyhow::Result<(Toolchain, Prebuilt)> {

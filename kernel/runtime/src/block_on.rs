@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::interrupt::{self, Interrupted};
-use crate::rescue::End;
+use crate::kept::End;
 use crate::wire::Outcome;
 use crate::{cell, tasks};
 

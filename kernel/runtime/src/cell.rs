@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::rescue::{self, End};
+use crate::kept::{self, End};
 use crate::wire::{CellId, NO_CELL, Outcome, Report};
 use crate::{interrupt, libraries, link, tasks};
 
@@ -67,7 +67,7 @@ pub fn enter(cell: CellId) -> CellGuard {
     PHASE.set(Phase::Inside(cell));
     REASON.take();
     PANICS.take();
-    rescue::forget();
+    kept::forget();
     libraries::entered(cell);
     tasks::entered(cell);
     link::send(&Report::Started { cell });

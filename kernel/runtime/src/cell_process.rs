@@ -12,10 +12,11 @@ use std::path::Path;
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 
 use crate::cell::{self, Phase};
+use crate::variable_store::{self, VariableStore};
 use crate::wire::{self, Order, Outcome, Report};
 use crate::{
-    block_on, blocking, evcxr_words, forget, frames, input, interrupt, libraries, link, orphaned,
-    rescue, room, stdio, task_table, tasks, ways,
+    block_on, blocking, evcxr_words, forget, frames, input, interrupt, kept, libraries, link,
+    orphaned, room, stdio, task_table, tasks, ways,
 };
 
 /// What the program's own system calls on standard streams pass through. As the kernel's
@@ -159,6 +160,11 @@ fn run(path: &str, function: &str, variables: *mut c_void) -> Result<*mut c_void
     if forget::tell_evcxr() {
         return Ok(variables);
     }
+    // Such a file stands for a cell that only says what variables there are.
+    if std::fs::metadata(path).is_ok_and(|file| file.len() == 0) {
+        evcxr_words::say(evcxr_words::EXECUTION_COMPLETE);
+        return Ok(variables);
+    }
     let loaded = |error: libloading::Error| {
         let why = std::error::Error::source(&error).map(|source| format!(": {source}"));
         let why = why.unwrap_or_default();
@@ -175,13 +181,19 @@ fn run(path: &str, function: &str, variables: *mut c_void) -> Result<*mut c_void
 
     libraries::loaded(Path::new(path));
     cell::set_phase(Phase::Loading);
-    let variables = function(variables);
-    finish_cell();
-    Ok(variables)
+    let mut variables = function(variables).cast::<VariableStore>();
+    if variables.is_null() {
+        variables = variable_store::create_variable_store();
+    }
+    // SAFETY: the one store of the notebook, which only the running cell uses, and none runs here.
+    finish_cell(unsafe { &mut *variables });
+    Ok(variables.cast())
 }
 
-/// Tells the kernel and evcxr how the cell ended, after all that it has written.
-fn finish_cell() {
+/// Puts away what the cell has handed over, and tells the kernel and evcxr how it ended, after all that
+/// it has written.
+fn finish_cell(variables: &mut VariableStore) {
+    let variables = kept::store(variables);
     let ended = cell::outcome();
     for message in ended.iter().flat_map(|(_, _, caught)| caught) {
         eprintln!("{message}");
@@ -190,11 +202,10 @@ fn finish_cell() {
     let unwound = matches!(cell::phase(), Phase::Unwound(_) | Phase::UnwoundAndSaid(_));
     cell::set_phase(Phase::Elsewhere);
     if let Some((cell, outcome, _)) = ended {
-        let rescued = rescue::names();
         link::send(&Report::Ended {
             cell,
             outcome,
-            rescued,
+            variables,
         });
     }
     if unwound {

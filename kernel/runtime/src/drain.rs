@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::block_on::try_block_on;
-use crate::rescue::End;
+use crate::kept::End;
 use crate::tasks;
 use crate::wire::CellId;
 

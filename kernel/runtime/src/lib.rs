@@ -40,13 +40,14 @@ mod frames;
 mod input;
 mod interrupt;
 mod keep;
+mod kept;
 mod libraries;
 mod link;
 mod mime;
+mod named;
 mod orphaned;
 mod output_cell;
 mod question_mark;
-mod rescue;
 mod room;
 mod shared;
 mod shorten;
@@ -113,10 +114,11 @@ pub mod __keep {
     pub use crate::keep::*;
 }
 
-/// What the kernel calls to keep the variables of a cell that ends early.
+/// What the kernel calls to hand variables over.
 #[doc(hidden)]
-pub mod __rescue {
-    pub use crate::rescue::{End, put, take};
+pub mod __kept {
+    pub use crate::kept::{End, keep, keep_as};
+    pub use crate::named::{Known, Name, Named, Part};
 }
 
 /// What the kernel asks rustc with.

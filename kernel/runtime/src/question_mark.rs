@@ -8,7 +8,7 @@ use std::error::Error;
 
 use crate::cell;
 use crate::interrupt::Interrupted;
-use crate::rescue::End;
+use crate::kept::End;
 use crate::wire::Outcome;
 
 /// What `?` may stand behind at the top level of a cell. `Kind` says how the error is understood, and

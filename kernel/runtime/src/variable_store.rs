@@ -46,7 +46,7 @@ impl VariableStore {
         *unsafe { Box::from_raw(value.cast::<T>()) }
     }
 
-    fn put(&mut self, name: &str, value: Box<dyn Any>) {
+    pub(crate) fn put(&mut self, name: &str, value: Box<dyn Any>) {
         self.variables.insert(name.to_owned(), value);
     }
 

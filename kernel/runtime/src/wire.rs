@@ -61,6 +61,15 @@ pub enum Outcome {
     },
 }
 
+/// A variable.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its type, as it can be written in any cell.
+    pub type_name: String,
+}
+
 /// A line of what was compiled with a cell.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line {
@@ -164,8 +173,8 @@ pub enum Report {
         cell: CellId,
         /// How.
         outcome: Outcome,
-        /// The variables that it has handed over before it ended early.
-        rescued: Vec<String>,
+        /// The variables that it has handed over.
+        variables: Vec<Variable>,
     },
 }
 

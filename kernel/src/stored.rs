@@ -1,17 +1,19 @@
-//! Variables that a cell does not name. evcxr lets every cell take all variables of the notebook out of
-//! their store, and put them back at its end: in a long notebook, most of what rustc has to compile.
-//! What a cell does not name can stay where it is. Pinned to what evcxr 0.22.0 generates (its
-//! `wrap_user_code`). Pure.
+//! The lines by which every cell takes all variables of the notebook out of their store and puts them back
+//! at its end: in a long notebook, most of what rustc has to compile. Pinned to what evcxr 0.22.0 generates
+//! (its `code_to_compile`). Pure.
 
 use std::collections::HashSet;
 
-use syn::visit::{self, Visit};
+use crate::type_name::lasts;
 
 /// What stands before the variables are checked, and before they are taken.
 const CHECKS: &str = "\n{let mut vars_ok = true;\n";
 const TAKES: &str = "\nif !vars_ok {return evcxr_variable_store;}}\n";
 /// What stands behind the lines that put them back.
 const END: &str = "\nevcxr_variable_store\n}";
+
+/// What stands around the cell's own code, where that is to be run.
+const RUN: &str = "\nmatch std::panic::catch_unwind(\n";
 
 /// What stands in such lines before the name of the variable's type.
 const CHECK: &str = "vars_ok &= evcxr_variable_store.check_variable::<";
@@ -20,13 +22,6 @@ const PUT: &str = "evcxr_variable_store.put_variable::<";
 /// What stands in all of them between the type and the variable, and behind that.
 const NAME: &str = ">(stringify!(";
 const NAMED: char = ')';
-
-/// With what the name of a type begins that no cell defines.
-const LASTING: [&str; 26] = [
-    "bool", "char", "str", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64",
-    "u128", "usize", "f32", "f64", "String", "Vec", "Option", "Result", "Box", "std", "core",
-    "alloc", "tokio",
-];
 
 /// The source of a cell without the lines that only serve variables that it does not name. Everything
 /// else stays where it is, in lines and in bytes. None where there are no such lines.
@@ -68,6 +63,33 @@ pub fn left_in_store(source: &str) -> Option<String> {
     })
 }
 
+/// Whether a cell takes this variable out of the store.
+pub fn takes(source: &str, name: &str) -> bool {
+    ["", "mut "]
+        .iter()
+        .any(|mutable| source.contains(&format!("\nlet {mutable}{name}{TAKE}")))
+}
+
+/// The source of a cell that is not to be run, without the lines that put variables back: evcxr compiles a
+/// cell with errors once more for better messages, and a variable that the cell binds anew would be in
+/// place of the old one there. None of a cell that is to be run.
+pub fn left_alone(source: &str) -> Option<String> {
+    let end = source.rfind(END)? + 1;
+    if source.contains(RUN) {
+        return None;
+    }
+    let lines = source[..end].split_inclusive('\n').rev();
+    let puts = end - length_while(lines, |line| put(line).is_some());
+    Some(
+        [
+            &source[..puts],
+            &blank(&source[puts..end], |_| true),
+            &source[end..],
+        ]
+        .concat(),
+    )
+}
+
 /// The text with blanks for some of its lines.
 fn blank(text: &str, is_needless: impl Fn(&str) -> bool) -> String {
     let lines = text.split_inclusive('\n').map(|line| {
@@ -106,23 +128,6 @@ fn type_and_name<'a>(line: &'a str, before: &str) -> Option<(&'a str, &'a str)> 
 
 fn is_of_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
-}
-
-/// Whether a type is the same in all cells.
-fn lasts(type_name: &str) -> bool {
-    struct Paths(bool);
-    impl<'ast> Visit<'ast> for Paths {
-        fn visit_path(&mut self, path: &'ast syn::Path) {
-            let first = path.segments.first();
-            self.0 &= first.is_some_and(|first| LASTING.iter().any(|name| first.ident == name));
-            visit::visit_path(self, path);
-        }
-    }
-    let mut paths = Paths(true);
-    syn::parse_str(type_name).is_ok_and(|parsed: syn::Type| {
-        paths.visit_type(&parsed);
-        paths.0
-    })
 }
 
 #[cfg(test)]
@@ -167,6 +172,7 @@ mod tests {
         );
         assert!(lines_with(&shorter, "stringify!(b)").is_empty());
         assert_eq!(shorter.find("f(a);"), source.find("f(a);"));
+        assert!(takes(&source, "b") && takes(&shorter, "a") && !takes(&shorter, "b"));
         assert_eq!(shorter.len(), source.len());
         assert_eq!(shorter.lines().count(), source.lines().count());
     }
@@ -189,7 +195,7 @@ mod tests {
             "// a",
             "println!(\"{a}\")",
             "m!(a)",
-            "or_rescue!([a] r)",
+            "or_keep!([a; ] r)",
         ] {
             let shorter = left_in_store(&cell(code)).unwrap();
             assert_eq!(lines_with(&shorter, "stringify!(a)").len(), 3, "{code}");
@@ -206,6 +212,18 @@ mod tests {
             lines_with(&left_in_store(&source).unwrap(), "stringify!(a)").len(),
             2
         );
+    }
+
+    #[test]
+    fn what_is_not_run_puts_nothing_back() {
+        let source = cell("f(a);");
+        let alone = left_alone(&source).unwrap();
+        assert_eq!(alone.matches(PUT).count(), 0);
+        assert_eq!(
+            (alone.len(), alone.matches(TAKE).count()),
+            (source.len(), 4)
+        );
+        assert_eq!(left_alone(&cell(RUN)), None);
     }
 
     #[test]

@@ -1,0 +1,98 @@
+//! Building a cell, where evcxr compiles: from the shortest source with which it does what evcxr's source
+//! does.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, Write};
+use std::process::{ExitCode, Output, Stdio};
+
+use crate::cell_call::CellCall;
+use crate::rustc_wrapper::SOURCE;
+use crate::{generated, hand_over, stored, warnings};
+
+/// Where this file is, the cell names something that is not there, and is compiled once more for what
+/// rustc makes of it.
+const UNKNOWN: &str = "unknown-name";
+
+/// Builds it, and says what rustc says.
+pub fn build(call: &CellCall) -> ExitCode {
+    match built(call) {
+        Ok(rustc) => {
+            warnings::keep(&rustc.stderr);
+            // Nobody is there to be told where nobody reads it.
+            let _ = io::stderr().write_all(&rustc.stderr);
+            if rustc.status.success() {
+                return ExitCode::SUCCESS;
+            }
+        }
+        Err(error) => {
+            let rustc = call.program.display();
+            eprintln!("error: the cell cannot be compiled with {rustc}: {error}");
+        }
+    }
+    ExitCode::FAILURE
+}
+
+fn built(call: &CellCall) -> io::Result<Output> {
+    let source = fs::read_to_string(SOURCE).unwrap_or_default();
+    let source = generated::with_compiled_store(&source).unwrap_or(source);
+    let is_run = stored::left_alone(&source).is_none();
+    let is_unknown = !is_run && fs::remove_file(UNKNOWN).is_ok();
+    // For a name that is not there, rustc suggests others, which then have to be there.
+    let shorter = stored::left_in_store(&source).filter(|_| !is_unknown);
+    if let Some(shorter) = shorter {
+        let rustc = built_from(call, shorter)?;
+        let unknown = unknown_values(&rustc.stderr);
+        // A macro can make a name of parts.
+        if !unknown.iter().any(|name| stored::takes(&source, name)) {
+            if is_run && !unknown.is_empty() {
+                fs::write(UNKNOWN, "")?;
+            }
+            return Ok(rustc);
+        }
+    }
+    built_from(call, source)
+}
+
+/// What rustc makes of a source, in which variables may have been moved away.
+fn built_from(call: &CellCall, source: String) -> io::Result<Output> {
+    let mut source = stored::left_alone(&source).unwrap_or(source);
+    loop {
+        fs::write(SOURCE, &source)?;
+        let mut rustc = call.command();
+        let rustc = rustc.args(call.args_for(&source)).stdout(Stdio::inherit());
+        let rustc = rustc.output()?;
+        match hand_over::without_moved(&source, &rustc.stderr) {
+            Some(shorter) => source = shorter,
+            None => return Ok(rustc),
+        }
+    }
+}
+
+/// The names that stand for no value, according to what rustc has said.
+fn unknown_values(messages: &[u8]) -> BTreeSet<String> {
+    let errors = warnings::messages(messages).filter(|error| error["code"]["code"] == "E0425");
+    let names = errors.filter_map(|error| {
+        let message = error["message"].as_str()?;
+        hand_over::quoted(message).map(str::to_owned)
+    });
+    names.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_names_are_found() {
+        let error = |code: &str, message: &str| {
+            serde_json::json!({"code": {"code": code}, "message": message}).to_string()
+        };
+        let messages = [
+            error("E0425", "cannot find value `a` in this scope"),
+            error("E0308", "`b` is of another type"),
+        ];
+        let unknown = unknown_values(messages.join("\n").as_bytes());
+        assert_eq!(Vec::from_iter(unknown), ["a"]);
+    }
+}

@@ -1,0 +1,98 @@
+//! Telling evcxr of variables that a cell has handed over. They lie in the store already, so there is
+//! nothing to be compiled: evcxr is given `let`s with types, and what it asks cargo to build of them is
+//! an empty file (see `cargo.rs`), which the cell process takes for a cell that does nothing.
+
+use std::env::consts::DLL_SUFFIX;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use evcxr::{CommandContext, Error};
+
+use crate::cell_source::Binding;
+use crate::rustc_wrapper::CELL;
+use crate::wire::Variable;
+
+/// Where this file is, in the folder in which evcxr compiles, there is nothing to be compiled.
+const MARK: &str = "declares";
+
+/// The variables of which evcxr does not know yet.
+#[derive(Debug, Default)]
+pub struct Declarations {
+    lets: String,
+}
+
+impl Declarations {
+    /// Adds variables that a cell has bound and handed over.
+    pub fn add(&mut self, variables: &[Variable], bindings: &[Binding]) {
+        for Variable { name, type_name } in variables {
+            let mut of_name = bindings.iter().filter(|binding| binding.name == *name);
+            let mutable = of_name.any(|binding| binding.mutable);
+            let mutable = if mutable { "mut " } else { "" };
+            let _ = write!(self.lets, "let {mutable}{name}: {type_name}; ");
+        }
+    }
+
+    /// Tells evcxr, in whose folder that is. What it does not take is left to be told.
+    ///
+    /// # Errors
+    /// evcxr's own. Where the cell process has ended, so have the variables.
+    pub fn tell(&mut self, context: &mut CommandContext, folder: &Path) -> Result<(), Error> {
+        if self.lets.is_empty() {
+            return Ok(());
+        }
+        let mark = folder.join(MARK);
+        fs::write(&mark, "")?;
+        tracing::debug!("telling evcxr");
+        let told = context.execute(&self.lets);
+        tracing::debug!("evcxr knows the variables");
+        // Without it, the next cell would not be compiled.
+        fs::remove_file(mark)?;
+        if matches!(told, Ok(_) | Err(Error::SubprocessTerminated(_))) {
+            self.lets.clear();
+        }
+        told.map(drop)
+    }
+}
+
+/// The file to be loaded for what is to be built in evcxr's folder, where that is nothing.
+///
+/// # Errors
+/// Where it cannot be made.
+pub fn nothing_to_build(folder: &Path) -> io::Result<Option<PathBuf>> {
+    if !folder.join(MARK).exists() {
+        return Ok(None);
+    }
+    // evcxr looks for a library of this name, and gives it another one.
+    let nothing = folder.join(format!("lib{CELL}{DLL_SUFFIX}"));
+    File::create(&nothing)?;
+    Ok(Some(nothing))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cell_source::CellSource;
+
+    #[test]
+    fn variables_are_declared_as_they_were_bound() {
+        let variable = |name: &str, type_name: &str| Variable {
+            name: name.to_owned(),
+            type_name: type_name.to_owned(),
+        };
+        let mut declarations = Declarations::default();
+        let bindings = CellSource::new("let mut a = 1; let (b, c) = d;").bindings();
+        declarations.add(&[variable("a", "i32"), variable("b", "Vec<u8>")], &bindings);
+        assert_eq!(declarations.lets, "let mut a: i32; let b: Vec<u8>; ");
+    }
+
+    #[test]
+    fn only_what_is_marked_is_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(nothing_to_build(folder.path()).unwrap(), None);
+        fs::write(folder.path().join(MARK), "").unwrap();
+        let nothing = nothing_to_build(folder.path()).unwrap().unwrap();
+        assert_eq!(fs::metadata(nothing).unwrap().len(), 0);
+    }
+}
