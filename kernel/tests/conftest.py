@@ -41,6 +41,13 @@ def short_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
+@pytest.fixture
+def cache() -> Iterator[Path]:
+    """An empty cache folder."""
+    with short_folder() as folder:
+        yield folder
+
+
 class Reserve:
     """Kernels that set themselves up while the tests still use others, which saves minutes."""
 

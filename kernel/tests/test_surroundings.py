@@ -6,23 +6,15 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from client import Kernel, program
-from conftest import ended, short_folder
+from conftest import ended
 from machine import Disk, Registry, executable
 
 DAY = 24 * 3600
-
-
-@pytest.fixture
-def cache() -> Iterator[Path]:
-    """An empty cache folder."""
-    with short_folder() as folder:
-        yield folder
 
 
 def test_a_full_disk_is_named_and_costs_nothing(cache: Path) -> None:
@@ -111,6 +103,8 @@ def own_cargo_home(folder: Path) -> Path:
 
 def test_a_session_folder_that_is_removed_is_named(fresh_kernel: Kernel) -> None:
     fresh_kernel.ok("let kept = 41;")
+    # It runs when nothing is left to be done for the one before.
+    fresh_kernel.ok("kept")
     shutil.rmtree(session_of(fresh_kernel))
     for code in ("kept + 1", "let next = kept + 1;", ':dep itoa = "1"', "missing"):
         cell = fresh_kernel.fails(code, "KernelError")
