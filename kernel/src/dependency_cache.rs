@@ -20,7 +20,7 @@ use crate::prebuilt::Prebuilt;
 use crate::rustc_wrapper::value_of;
 
 /// The environment variable that says how many bytes are kept at most; 0 is none.
-pub const LIMIT_VAR: &str = "MORCEAUX_DEPENDENCY_CACHE";
+const LIMIT_VAR: &str = "MORCEAUX_DEPENDENCY_CACHE";
 
 /// Its default.
 const LIMIT: u64 = 2 << 30;

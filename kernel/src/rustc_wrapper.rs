@@ -79,8 +79,8 @@ pub fn run(prebuilt: &Prebuilt) -> ExitCode {
         let _ = call.remember(Path::new("."));
         return cell_build::build(&call);
     }
-    if let Some(compilation) = Compilation::of(prebuilt, &rustc, &args)
-        && std::env::var_os(EVCXRS_WRAPPER).is_none()
+    if std::env::var_os(EVCXRS_WRAPPER).is_none()
+        && let Some(compilation) = Compilation::of(prebuilt, &rustc, &args)
     {
         return compilation.run();
     }
