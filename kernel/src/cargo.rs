@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -12,7 +13,8 @@ use sha2::{Digest, Sha256};
 
 use crate::cell_call::{CellCall, KEY_VAR};
 use crate::programs::Programs;
-use crate::{cell_build, declare, rustc_wrapper};
+use crate::rustc_wrapper::SOURCE;
+use crate::{cell_build, checkpoints, declare, rustc_wrapper};
 
 /// The manifest and the configuration that evcxr writes anew for each cell.
 const MANIFEST: &str = "Cargo.toml";
@@ -34,11 +36,13 @@ pub fn run(programs: &Programs) -> ExitCode {
                 say_built(&nothing);
                 return ExitCode::SUCCESS;
             }
-            Err(error) => {
-                eprintln!("error: the session's folder cannot be written to: {error}");
-                return ExitCode::FAILURE;
-            }
+            Err(error) => return cannot_write(&error),
         }
+    }
+    if args.iter().any(|arg| arg == "build" || arg == "check")
+        && let Err(error) = add_stop_flag()
+    {
+        return cannot_write(&error);
     }
     if builds_cell(&args)
         && let Some(key) = key(&args)
@@ -52,6 +56,17 @@ pub fn run(programs: &Programs) -> ExitCode {
     let error = cargo.exec();
     eprintln!("error: cargo cannot be started: {error}; install Rust from https://rustup.rs");
     ExitCode::FAILURE
+}
+
+fn cannot_write(error: &io::Error) -> ExitCode {
+    eprintln!("error: the session's folder cannot be written to: {error}");
+    ExitCode::FAILURE
+}
+
+/// Puts behind the source what the checkpoints in it need.
+fn add_stop_flag() -> io::Result<()> {
+    let source = fs::read_to_string(SOURCE).unwrap_or_default();
+    checkpoints::stop_flag(&source).map_or(Ok(()), |flag| fs::write(SOURCE, source + flag))
 }
 
 /// Whether rust-analyzer wants to know what the notebook's crate is made of.

@@ -8,7 +8,7 @@ use std::process::{ExitCode, Output, Stdio};
 
 use crate::cell_call::CellCall;
 use crate::rustc_wrapper::SOURCE;
-use crate::{generated, hand_over, stored, warnings};
+use crate::{generated, hand_over, rustc_wrapper, stored, unnamed, warnings};
 
 /// Where this file is, the cell names something that is not there, and is compiled once more for what
 /// rustc makes of it.
@@ -54,19 +54,52 @@ fn built(call: &CellCall) -> io::Result<Output> {
     built_from(call, source)
 }
 
-/// What rustc makes of a source, in which variables may have been moved away.
+/// What rustc makes of a source, in which variables may have been moved away, or be of types that the runtime
+/// does not know.
 fn built_from(call: &CellCall, source: String) -> io::Result<Output> {
     let mut source = stored::left_alone(&source).unwrap_or(source);
+    let mut rustc = compiled(call, &source)?;
     loop {
-        fs::write(SOURCE, &source)?;
-        let mut rustc = call.command();
-        let rustc = rustc.args(call.args_for(&source)).stdout(Stdio::inherit());
-        let rustc = rustc.output()?;
-        match hand_over::without_moved(&source, &rustc.stderr) {
-            Some(shorter) => source = shorter,
-            None => return Ok(rustc),
+        if let Some(shorter) = hand_over::without_moved(&source, &rustc.stderr) {
+            rustc = compiled(call, &shorter)?;
+            source = shorter;
+        } else if let Some(longer) = with_unnamed_types(call, &source, &rustc)? {
+            let told = compiled(call, &longer)?;
+            if unnamed::are_types_refused(&told.stderr) {
+                fs::write(SOURCE, &source)?;
+                return Ok(rustc);
+            }
+            (source, rustc) = (longer, told);
+        } else {
+            return Ok(rustc);
         }
     }
+}
+
+fn compiled(call: &CellCall, source: &str) -> io::Result<Output> {
+    fs::write(SOURCE, source)?;
+    let mut rustc = call.command();
+    let rustc = rustc.args(call.args_for(source)).stdout(Stdio::inherit());
+    rustc.output()
+}
+
+/// The source in which the runtime is told of the types because of which alone it was not compiled.
+fn with_unnamed_types(call: &CellCall, source: &str, rustc: &Output) -> io::Result<Option<String>> {
+    if rustc.status.success() || unnamed::with_more_types(source, &rustc.stderr).is_none() {
+        return Ok(None);
+    }
+    let args = call.args_for(source).into_iter().map(|arg| {
+        let is_emit = arg.as_encoded_bytes().starts_with(b"--emit=");
+        if is_emit {
+            "--emit=metadata".into()
+        } else {
+            arg
+        }
+    });
+    let mut asked = call.command();
+    rustc_wrapper::name_in_full(asked.args(args));
+    let asked = asked.output()?;
+    Ok(unnamed::with_more_types(source, &asked.stderr))
 }
 
 /// The names that stand for no value, according to what rustc has said.

@@ -17,6 +17,10 @@ use crate::cell_source::CellSource;
 use crate::macros;
 use crate::source_map::Edit;
 
+/// A checkpoint, and the flag that all of a library's look at.
+const CHECKPOINT: &str = " morceaux::checkpoint!();";
+const STOP_FLAG: &str = "\nmorceaux::stop_flag!();\n";
+
 /// Methods that only compute, and that are compiled to a few instructions.
 const COMPUTING_METHODS: [&str; 24] = [
     "abs",
@@ -57,6 +61,11 @@ pub fn edits(cell: &CellSource) -> Vec<Edit> {
     insertion.edits
 }
 
+/// What the source of a library needs behind its end for the checkpoints in it.
+pub fn stop_flag(source: &str) -> Option<&'static str> {
+    (source.contains(CHECKPOINT) && !source.ends_with(STOP_FLAG)).then_some(STOP_FLAG)
+}
+
 struct Insertion {
     start: usize,
     edits: Vec<Edit>,
@@ -65,10 +74,8 @@ struct Insertion {
 impl Insertion {
     fn checkpoint(&mut self, block: &Block) {
         let brace = block.brace_token.span.open().byte_range();
-        self.edits.push(Edit::insert(
-            self.start + brace.end,
-            " morceaux::checkpoint();".to_owned(),
-        ));
+        self.edits
+            .push(Edit::insert(self.start + brace.end, CHECKPOINT.to_owned()));
     }
 
     fn function(&mut self, signature: &Signature, block: &Block) {
@@ -257,11 +264,11 @@ mod tests {
     use super::*;
     use crate::source_map::SourceMap;
 
-    const CHECK: &str = " morceaux::checkpoint();";
-
     fn rewritten(code: &str) -> String {
         let edits = edits(&CellSource::new(code));
-        SourceMap::new(code, edits).rewritten().replace(CHECK, "#")
+        SourceMap::new(code, edits)
+            .rewritten()
+            .replace(CHECKPOINT, "#")
     }
 
     #[test]

@@ -60,6 +60,11 @@ struct Manifest {
     environment: Vec<(String, Option<String>)>,
 }
 
+/// Where it is kept, if the user has a cache folder.
+pub fn kept() -> Option<PathBuf> {
+    Some(dirs::cache_dir()?.join(FOLDER))
+}
+
 impl<'a> Compilation<'a> {
     /// What rustc is about to compile with these arguments, if that is a crate from a registry, and
     /// anything is to be kept.
@@ -86,7 +91,7 @@ impl<'a> Compilation<'a> {
             out_dir,
             target,
             key: key(&prebuilt.dylib(), args, target, built.as_deref()).ok()?,
-            cache: CacheFolder::new(dirs::cache_dir()?.join(FOLDER), limit),
+            cache: CacheFolder::new(kept()?, limit),
         })
     }
 

@@ -9,12 +9,9 @@ use crate::warnings;
 /// `messages` (rustc's, as JSON, one in a line) say nothing else against it. There is nothing left of these
 /// to be kept.
 pub fn without_moved(source: &str, messages: &[u8]) -> Option<String> {
-    // That there were errors is one, too.
-    let errors = warnings::messages(messages).filter(|message| message["level"] == "error");
-    let errors = errors.map(|message| (spans(&message), message));
     let mut source = source.to_owned();
     let mut is_shorter = false;
-    for (spans, error) in errors.filter(|(spans, _)| !spans.is_empty()) {
+    for (spans, error) in errors(messages) {
         let code = error["code"]["code"].as_str().unwrap_or_default();
         let Some(Place::AtEnd(name)) = place(&spans, code, "").filter(|_| code == "E0382") else {
             return None;
@@ -29,6 +26,14 @@ pub fn without_moved(source: &str, messages: &[u8]) -> Option<String> {
         }
     }
     is_shorter.then_some(source)
+}
+
+/// The errors in rustc's messages (as JSON, one in a line) and the places to which they point.
+pub fn errors(messages: &[u8]) -> impl Iterator<Item = (Vec<Span>, Value)> {
+    let errors = warnings::messages(messages).filter(|message| message["level"] == "error");
+    let errors = errors.map(|message| (spans(&message), message));
+    // That there were errors is one, too.
+    errors.filter(|(spans, _)| !spans.is_empty())
 }
 
 /// Where the kernel's own code in a cell hands a variable over.
@@ -118,13 +123,13 @@ impl Span {
         })
     }
 
-    /// Whether it lies where the runtime is told of types.
+    /// Whether it lies where the runtime is told of types, and something is wrong there.
     pub fn is_in_types(&self) -> bool {
         let types = BEHIND.trim_start();
         let open = self.line.find(types).map(|at| (at, at + types.len()));
         open.is_some_and(|(start, open)| {
             let end = open + length_of_group(&self.line[open..]);
-            (start..end).contains(&self.start)
+            self.is_primary && (start..end).contains(&self.start)
         })
     }
 
@@ -136,7 +141,7 @@ impl Span {
 }
 
 /// How far it is to the bracket that closes what is open where the text begins.
-fn length_of_group(text: &str) -> usize {
+pub fn length_of_group(text: &str) -> usize {
     let mut depth = 0;
     let closing = text.find(|c| {
         match c {

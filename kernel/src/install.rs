@@ -9,6 +9,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use serde_json::json;
 
+use crate::dependency_cache;
 use crate::kernel_info::PROTOCOL_VERSION;
 
 const NAME: &str = "morceaux";
@@ -86,7 +87,7 @@ pub fn install(target: &Target) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Uninstalls. What is not there is no error.
+/// Uninstalls, and removes what sessions have kept for each other. What is not there is no error.
 ///
 /// # Errors
 /// Where something cannot be removed.
@@ -94,6 +95,9 @@ pub fn uninstall(target: &Target) -> anyhow::Result<()> {
     let places = Places::of(target)?;
     remove(&places.kernelspec, |path| fs::remove_dir_all(path))?;
     remove(&places.runtime, |path| fs::remove_dir_all(path))?;
+    if let Some(kept) = dependency_cache::kept() {
+        remove(&kept, |path| fs::remove_dir_all(path))?;
+    }
     remove(&places.program, |path| fs::remove_file(path))
 }
 

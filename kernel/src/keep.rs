@@ -161,9 +161,9 @@ impl Plan {
         &self.inferred
     }
 
-    /// Whether rustc was asked what type a variable has.
-    pub fn is_asked(&self, name: &str) -> bool {
-        self.type_name(name).is_some() && !self.annotated.contains(name)
+    /// Whether the user has said of what type a variable is.
+    pub fn is_annotated(&self, name: &str) -> bool {
+        self.annotated.contains(name)
     }
 
     /// Takes what was found out about a variable. What is known to be converted stays so; only what it
@@ -358,7 +358,7 @@ mod tests {
         let mut plan = Plan::new(&cell);
         assert_eq!(plan.type_name("a"), Some("u8"));
         assert_eq!((plan.way("b"), plan.way("d")), (None, None));
-        assert!(!plan.is_asked("a") && !plan.infer("a"));
+        assert!(plan.is_annotated("a") && !plan.infer("a"));
     }
 
     #[test]

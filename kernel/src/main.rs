@@ -86,6 +86,7 @@ mod surroundings;
 #[path = "../runtime/src/task_words.rs"]
 mod task_words;
 mod type_name;
+mod unnamed;
 mod value;
 mod waits;
 mod warnings;

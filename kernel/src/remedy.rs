@@ -7,6 +7,7 @@ use crate::conversion::{ClosureKind, Conversion};
 use crate::hand_over::{Place, Span, place, quoted, spans};
 use crate::keep::{Plan, Reason, Way};
 use crate::rewrite::Rewritten;
+use crate::unnamed::NAMED;
 
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,9 +22,6 @@ pub enum Remedy {
 
 /// What evcxr says of a variable that borrows.
 const BORROWS: &str = "contains a reference with a non-static lifetime";
-
-/// What the errors speak of where the runtime does not know how a type is written: its trait.
-const NAMED: &str = "Named";
 
 /// Errors that say that something does not live long enough.
 const LIFETIME_ERRORS: [&str; 12] = [

@@ -419,8 +419,8 @@ impl Run<'_> {
         self.wires.note(self.cell, notes);
         let bindings = &rewritten.bindings;
         self.notebook.declarations.add(&kept, bindings);
-        let asked = kept.iter().filter(|kept| plan.is_asked(&kept.name));
-        let other_types = asked.flat_map(|kept| of_other_crates(&kept.type_name));
+        let named = kept.iter().filter(|kept| !plan.is_annotated(&kept.name));
+        let other_types = named.flat_map(|kept| of_other_crates(&kept.type_name));
         self.notebook.other_types.extend(other_types);
         if outcome == Outcome::Finished {
             return Ok(());

@@ -93,14 +93,18 @@ pub fn run(prebuilt: &Prebuilt) -> ExitCode {
         let _ = fs::write(SOURCE, alone);
     }
     if step == Some(Step::Check) && Path::new(FULL_PATHS).exists() {
-        // What is asked for here is a type, as it has to be written in a cell. rustc shortens paths
-        // to what is unique, and a type that is longer than a line to what fits.
-        command.args(["-Ztrim-diagnostic-paths=no", "--verbose"]);
-        command.env("RUSTC_BOOTSTRAP", "1");
+        name_in_full(&mut command);
     }
     let error = command.exec();
     eprintln!("error: {} cannot be started: {error}", rustc.display());
     ExitCode::FAILURE
+}
+
+/// Has rustc name types as they have to be written in a cell. It shortens paths to what is unique, and a type
+/// that is longer than a line to what fits.
+pub fn name_in_full(rustc: &mut Command) {
+    rustc.args(["-Ztrim-diagnostic-paths=no", "--verbose"]);
+    rustc.env("RUSTC_BOOTSTRAP", "1");
 }
 
 /// What cells that ask for the highest level are compiled with, and what they depend on: as `cargo build

@@ -50,7 +50,8 @@ fn contains(type_name: &Type, wanted: fn(&Type) -> bool) -> bool {
 }
 
 /// A type as evcxr or rustc names it, in a form that can be written in a cell: unnameable ones as
-/// `impl Trait`, `!` by its name in the runtime, literals by their default type.
+/// `impl Trait`, `!` by its name in the runtime, literals by their default type, crates in others by what
+/// these call them.
 pub fn writable(type_name: &str) -> Option<Type> {
     let mut text = String::with_capacity(type_name.len());
     let mut rest = type_name;
@@ -72,17 +73,35 @@ pub fn writable(type_name: &str) -> Option<Type> {
     }
     text.push_str(rest);
     let mut parsed: Type = syn::parse_str(&text).ok()?;
-    struct Never;
-    impl syn::visit_mut::VisitMut for Never {
+    struct AsWritten;
+    impl syn::visit_mut::VisitMut for AsWritten {
         fn visit_type_mut(&mut self, inner: &mut Type) {
             if matches!(inner, Type::Never(_)) {
                 *inner = syn::parse_quote!(morceaux::Never);
             }
             syn::visit_mut::visit_type_mut(self, inner);
         }
+
+        fn visit_path_mut(&mut self, path: &mut Path) {
+            re_export(path);
+            syn::visit_mut::visit_path_mut(self, path);
+        }
     }
-    syn::visit_mut::VisitMut::visit_type_mut(&mut Never, &mut parsed);
+    syn::visit_mut::VisitMut::visit_type_mut(&mut AsWritten, &mut parsed);
     Some(parsed)
+}
+
+/// Crates that are made of others re-export them by what their names have of their own: `futures_channel`
+/// is `futures::channel`. rustc calls it `futures::futures_channel`, by which nobody can reach it.
+fn re_export(path: &mut Path) {
+    let mut segments = path.segments.iter_mut();
+    if let [Some(whole), Some(part), Some(_)] = [(); 3].map(|()| segments.next()) {
+        let (name, of) = (part.ident.to_string(), format!("{}_", whole.ident));
+        let own = name.strip_prefix(&of).map(syn::parse_str::<Ident>);
+        if let Some(Ok(own)) = own {
+            part.ident = own;
+        }
+    }
 }
 
 /// A type as people write it: without paths of what every module knows, and without blanks that nobody needs.
@@ -258,6 +277,10 @@ mod tests {
             "JoinHandle < morceaux :: Never >"
         );
         assert_eq!(text("Vec<{integer}>").unwrap(), "Vec < i32 >");
+        let channel = |by: &str| format!("Option<futures::{by}::mpsc::Sender<u8>>");
+        assert_eq!(text(&channel("futures_channel")), text(&channel("channel")));
+        assert_eq!(text("a::a_b").unwrap(), "a :: a_b");
+        assert_eq!(text("a::a_2::c").unwrap(), "a :: a_2 :: c");
         assert_eq!(text("{unclosed"), None);
     }
 }

@@ -30,6 +30,13 @@ def own_program(prefix: Path) -> Path:
     return own
 
 
+def built_runtime(prefix: Path) -> Path:
+    """Where runtimes lie in a prefix, with the one that the installed program has built."""
+    runtimes = Path("share", "morceaux", "runtime")
+    installed = program().parent.parent / runtimes
+    return Path(shutil.copytree(installed, prefix / runtimes, symlinks=True))
+
+
 def prepare(
     kernel_program: Path, data: Path, path: str, **environment: str
 ) -> subprocess.CompletedProcess[str]:
@@ -90,9 +97,7 @@ def test_a_machine_without_a_linker_is_told_what_to_install(tmp_path: Path) -> N
 def test_another_toolchain_gets_a_runtime_of_its_own(tmp_path: Path) -> None:
     prefix = tmp_path / "prefix"
     own = own_program(prefix)
-    runtimes = prefix / "share" / "morceaux" / "runtime"
-    installed = program().parent.parent / "share" / "morceaux" / "runtime"
-    shutil.copytree(installed, runtimes, symlinks=True)
+    runtimes = built_runtime(prefix)
     before = {path.name for path in runtimes.iterdir()}
     present = prepare(own, tmp_path, os.environ["PATH"])
     assert (present.returncode, present.stderr) == (0, ""), "it is built already"
@@ -110,3 +115,20 @@ def test_another_toolchain_gets_a_runtime_of_its_own(tmp_path: Path) -> None:
     assert (runtimes / new / "ready").exists()
     again = prepare(own, tmp_path, path_before(shim))
     assert (again.returncode, again.stderr) == (0, "")
+
+
+def test_uninstalling_leaves_nothing(tmp_path: Path) -> None:
+    prefix, cache = tmp_path / "prefix", tmp_path / "cache"
+    own = own_program(prefix)
+    built_runtime(prefix)
+    kept = cache / "morceaux" / "dependencies" / "key" / "libitoa.rlib"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    environment = os.environ | {"XDG_CACHE_HOME": str(cache)}
+    for action in ("install", "uninstall"):
+        command = [own, action, "--prefix", prefix]
+        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+        is_installed = action == "install"
+        assert (prefix / "share/jupyter/kernels/morceaux/kernel.json").exists() == is_installed
+    left = [path for folder in (prefix, cache) for path in folder.rglob("*") if path.is_file()]
+    assert not left

@@ -157,6 +157,26 @@ def test_code_that_does_not_await_can_be_stopped(kernel: Kernel, statement: str)
     assert kernel.ok("(kept, ticking.is_finished())").text == "(41, false)"
 
 
+@pytest.mark.parametrize(
+    "earlier, call",
+    [
+        ("let earlier = || loop { std::hint::spin_loop(); };", "earlier();"),
+        # A cell that runs nothing.
+        (
+            "static LAZY: std::sync::LazyLock<u8> ="
+            " std::sync::LazyLock::new(|| loop { std::hint::spin_loop(); });",
+            "println!(\"{}\", *LAZY);",
+        ),
+        ("mod inner { pub fn busy() { while std::hint::black_box(true) {} } }", "inner::busy();"),
+    ],
+)
+def test_the_code_of_an_earlier_cell_can_be_stopped(
+    kernel: Kernel, earlier: str, call: str
+) -> None:
+    kernel.ok(earlier)
+    assert stopped(kernel, started(kernel, f'println!("on"); {call}')).lines == ["on"]
+
+
 WAITING_ITEMS = """
     use std::io::{BufRead, Read, Write};
     fn sockets() -> (std::os::unix::net::UnixStream, std::os::unix::net::UnixStream) {

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::cell::{self, Phase};
 use crate::wire::{CellId, NO_CELL, Outcome};
-use crate::{blocking, input, room, tasks};
+use crate::{blocking, checkpoint, input, room, tasks};
 
 /// The stop button was pressed.
 ///
@@ -56,6 +56,23 @@ struct Cells {
     pressed: Option<Instant>,
 }
 
+impl Cells {
+    /// Whether there is a press, and from now on there is none.
+    fn take_press(&mut self) -> bool {
+        let was_pressed = self.pressed.take().is_some();
+        if was_pressed {
+            set_pending(false);
+        }
+        was_pressed
+    }
+}
+
+/// Sets what is read without the lock, which the caller holds.
+fn set_pending(pressed: bool) {
+    PENDING.store(pressed, Ordering::Relaxed);
+    checkpoint::set_flags(pressed);
+}
+
 static CELLS: Mutex<Cells> = Mutex::new(Cells {
     running: NO_CELL,
     stopped_early: NO_CELL,
@@ -71,7 +88,7 @@ pub(crate) fn stop(cell: CellId) {
     let mut cells = cells();
     if cells.running == cell {
         cells.pressed = Some(Instant::now());
-        PENDING.store(true, Ordering::Relaxed);
+        set_pending(true);
         drop(cells);
         PRESSED.notify_waiters();
         // What waits otherwise than for `pressed`.
@@ -89,8 +106,7 @@ pub(crate) fn begin(cell: CellId) -> bool {
     let mut cells = cells();
     cells.running = cell;
     // What is still pressed was meant for an earlier cell.
-    cells.pressed = None;
-    PENDING.store(false, Ordering::Relaxed);
+    cells.take_press();
     cells.stopped_early == cell
 }
 
@@ -114,16 +130,12 @@ pub(crate) fn is_pressed() -> bool {
 
 /// The same, and from now on it has noticed.
 pub(crate) fn take_press() -> bool {
-    let mut cells = cells();
-    PENDING.store(false, Ordering::Relaxed);
-    cells.pressed.take().is_some()
+    cells().take_press()
 }
 
-/// A place where the cell can be stopped. The kernel puts it into loops.
-#[doc(hidden)]
-#[inline]
-pub fn checkpoint() {
-    if PENDING.load(Ordering::Relaxed) {
+/// A place of this crate where the cell can be stopped.
+pub(crate) fn checkpoint() {
+    if is_pressed() {
         noticed();
     }
 }

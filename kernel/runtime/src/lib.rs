@@ -31,6 +31,7 @@ mod blocking;
 pub mod blocks;
 mod cell;
 mod cell_process;
+mod checkpoint;
 mod display;
 mod drain;
 mod evcxr_words;
@@ -68,6 +69,8 @@ pub use cell::{CellGuard, enter};
 #[doc(hidden)]
 pub use cell_process::morceaux_cell_process;
 #[doc(hidden)]
+pub use checkpoint::StopFlag;
+#[doc(hidden)]
 pub use display::__display;
 pub use display::{DisplayHandle, clear_output, display};
 #[doc(hidden)]
@@ -77,7 +80,7 @@ pub use event_loop::{EventLoop, Kernel, Own};
 pub use input::{InputError, input, password, try_input, try_password};
 pub use interrupt::Interrupted;
 #[doc(hidden)]
-pub use interrupt::{checkpoint, noticed, sleep, stoppable};
+pub use interrupt::{noticed, sleep, stoppable};
 pub use keep::Never;
 pub use mime::{Gif, Html, Jpeg, Json, Latex, Markdown, MimeBundle, Plain, Png, Show, Shown, Svg};
 pub use output_cell::OutputCell;

@@ -1,0 +1,94 @@
+//! Where code that does not await notices the stop button.
+//!
+//! The flag that a checkpoint looks at lies in the library of the code itself: one load from a known
+//! place, and a branch. That of another library lies where the dynamic linker says, which takes one load
+//! more and a register, and made loops of few instructions a third slower.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Whether the stop button has been pressed and no one has noticed yet, for the code of one library. The
+/// kernel puts one into each that has checkpoints, see [`stop_flag!`](crate::stop_flag).
+#[doc(hidden)]
+#[derive(Debug, Default)]
+pub struct StopFlag(AtomicBool);
+
+/// All flags, and what they say.
+struct Flags {
+    registered: Vec<&'static StopFlag>,
+    pressed: bool,
+}
+
+static FLAGS: Mutex<Flags> = Mutex::new(Flags {
+    registered: Vec::new(),
+    pressed: false,
+});
+
+fn flags() -> MutexGuard<'static, Flags> {
+    FLAGS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl StopFlag {
+    /// One that is not set.
+    #[must_use]
+    pub const fn new() -> StopFlag {
+        StopFlag(AtomicBool::new(false))
+    }
+
+    /// Has it set when the stop button is pressed.
+    pub fn register(&'static self) {
+        let mut flags = flags();
+        self.0.store(flags.pressed, Ordering::Relaxed);
+        flags.registered.push(self);
+    }
+
+    /// Whether it is set.
+    #[inline]
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Sets all flags, or none.
+pub(crate) fn set_flags(pressed: bool) {
+    let mut flags = flags();
+    flags.pressed = pressed;
+    for flag in &flags.registered {
+        flag.0.store(pressed, Ordering::Relaxed);
+    }
+}
+
+/// The flag of the library that this is compiled into. It is registered when the library is loaded,
+/// before any code of it runs: what a static of it holds may be called by others.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! stop_flag {
+    () => {
+        static MORCEAUX_STOP_FLAG: $crate::StopFlag = $crate::StopFlag::new();
+        const _: () = {
+            extern "C" fn register() {
+                MORCEAUX_STOP_FLAG.register();
+            }
+            // What the dynamic linker calls, as the crate `ctor` has it.
+            #[used]
+            #[cfg_attr(target_os = "macos", unsafe(link_section = "__DATA,__mod_init_func"))]
+            #[cfg_attr(not(target_os = "macos"), unsafe(link_section = ".init_array"))]
+            static REGISTER: extern "C" fn() = register;
+        };
+    };
+}
+
+/// A place where the cell can be stopped. The kernel puts it into loops.
+#[doc(hidden)]
+#[macro_export]
+#[allow(
+    clippy::crate_in_macro_def,
+    reason = "the flag of the crate that is compiled is meant"
+)]
+macro_rules! checkpoint {
+    () => {
+        if crate::MORCEAUX_STOP_FLAG.is_set() {
+            $crate::noticed();
+        }
+    };
+}
