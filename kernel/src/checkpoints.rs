@@ -1,8 +1,10 @@
 //! Where code that does not await can be stopped: at the head of each turn of a loop, and of each call
 //! of a function that calls itself. Pure.
 //!
-//! A checkpoint is one load and one branch, but it keeps the compiler from vectorizing a loop. So
-//! there is none in the innermost `for` loops that only compute, and `:checkpoints 0` leaves all out.
+//! A checkpoint is one load and one branch, but it keeps the compiler from vectorizing a loop, and is a
+//! quarter of the time of one of few instructions. So there is none in the innermost loops that only
+//! compute and end in any case: `for` loops, and such as count. Loops around them have theirs in front of the
+//! inner ones. `:checkpoints 0` leaves all out.
 //! Calls that would block without an end in sight are exchanged for such that can be stopped:
 //! `std::thread::sleep`, and what a `block_on` of another runtime waits for.
 
@@ -10,15 +12,16 @@ use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{
     Block, Expr, ExprCall, ExprForLoop, ExprLoop, ExprMethodCall, ExprPath, ExprWhile, ImplItemFn,
-    ItemFn, ItemImpl, Macro, Signature,
+    ItemFn, ItemImpl, Macro, Signature, Stmt,
 };
 
 use crate::cell_source::CellSource;
+use crate::counting::{self, Step};
 use crate::macros;
 use crate::source_map::Edit;
 
 /// A checkpoint, and the flag that all of a library's look at.
-const CHECKPOINT: &str = " morceaux::checkpoint!();";
+const CHECKPOINT: &str = "morceaux::checkpoint!();";
 const STOP_FLAG: &str = "\nmorceaux::stop_flag!();\n";
 
 /// Methods that only compute, and that are compiled to a few instructions.
@@ -73,9 +76,27 @@ struct Insertion {
 
 impl Insertion {
     fn checkpoint(&mut self, block: &Block) {
+        self.insert_at_head(block, CHECKPOINT);
+    }
+
+    fn insert_at_head(&mut self, block: &Block, code: &str) {
         let brace = block.brace_token.span.open().byte_range();
-        self.edits
-            .push(Edit::insert(self.start + brace.end, CHECKPOINT.to_owned()));
+        let edit = Edit::insert(self.start + brace.end, format!(" {code}"));
+        self.edits.push(edit);
+    }
+
+    /// The checkpoints of a loop that ends if its turns do.
+    fn loop_that_ends(&mut self, body: &Block) {
+        let mut work = Work::default();
+        work.visit_block(body);
+        if work.calls || work.loops > work.starts_of_loops.len() {
+            self.checkpoint(body);
+        } else {
+            for start in work.starts_of_loops {
+                let edit = Edit::insert(self.start + start, format!("{CHECKPOINT} "));
+                self.edits.push(edit);
+            }
+        }
     }
 
     fn function(&mut self, signature: &Signature, block: &Block) {
@@ -106,16 +127,23 @@ impl Insertion {
 
 impl Visit<'_> for Insertion {
     fn visit_expr_for_loop(&mut self, expr: &ExprForLoop) {
-        let mut work = Work { found: false };
-        work.visit_block(&expr.body);
-        if work.found {
-            self.checkpoint(&expr.body);
-        }
+        self.loop_that_ends(&expr.body);
         visit::visit_expr_for_loop(self, expr);
     }
 
     fn visit_expr_while(&mut self, expr: &ExprWhile) {
-        self.checkpoint(&expr.body);
+        let mut condition = Work::default();
+        condition.visit_expr(&expr.cond);
+        match counting::step(expr) {
+            Some(step) if !condition.calls => {
+                if let Step::Variable(step) = step {
+                    let code = format!("if !morceaux::advances!({step}) {{ {CHECKPOINT} }}");
+                    self.insert_at_head(&expr.body, &code);
+                }
+                self.loop_that_ends(&expr.body);
+            }
+            _ => self.checkpoint(&expr.body),
+        }
         visit::visit_expr_while(self, expr);
     }
 
@@ -223,39 +251,53 @@ impl Visit<'_> for Calls {
     }
 }
 
-/// Whether there is more to a loop than computing.
+/// What there is to a loop apart from computing.
+#[derive(Default)]
 struct Work {
-    found: bool,
+    /// Whether there are calls and the like, whose duration nobody knows.
+    calls: bool,
+    /// How many loops there are, not counting those in other loops.
+    loops: usize,
+    /// Where those of them begin that are statements.
+    starts_of_loops: Vec<usize>,
 }
 
 impl Visit<'_> for Work {
+    fn visit_stmt(&mut self, statement: &Stmt) {
+        if let Stmt::Expr(Expr::ForLoop(_) | Expr::While(_) | Expr::Loop(_), _) = statement {
+            self.starts_of_loops
+                .push(statement.span().byte_range().start);
+        }
+        visit::visit_stmt(self, statement);
+    }
+
     fn visit_expr_call(&mut self, _: &ExprCall) {
-        self.found = true;
+        self.calls = true;
     }
 
     fn visit_expr_method_call(&mut self, call: &ExprMethodCall) {
-        self.found |= !COMPUTING_METHODS.contains(&&*call.method.to_string());
+        self.calls |= !COMPUTING_METHODS.contains(&&*call.method.to_string());
         visit::visit_expr_method_call(self, call);
     }
 
     fn visit_macro(&mut self, _: &Macro) {
-        self.found = true;
-    }
-
-    fn visit_expr_for_loop(&mut self, _: &ExprForLoop) {
-        self.found = true;
-    }
-
-    fn visit_expr_while(&mut self, _: &ExprWhile) {
-        self.found = true;
-    }
-
-    fn visit_expr_loop(&mut self, _: &ExprLoop) {
-        self.found = true;
+        self.calls = true;
     }
 
     fn visit_expr_await(&mut self, _: &syn::ExprAwait) {
-        self.found = true;
+        self.calls = true;
+    }
+
+    fn visit_expr_for_loop(&mut self, _: &ExprForLoop) {
+        self.loops += 1;
+    }
+
+    fn visit_expr_while(&mut self, _: &ExprWhile) {
+        self.loops += 1;
+    }
+
+    fn visit_expr_loop(&mut self, _: &ExprLoop) {
+        self.loops += 1;
     }
 }
 
@@ -266,9 +308,8 @@ mod tests {
 
     fn rewritten(code: &str) -> String {
         let edits = edits(&CellSource::new(code));
-        SourceMap::new(code, edits)
-            .rewritten()
-            .replace(CHECKPOINT, "#")
+        let map = SourceMap::new(code, edits);
+        map.rewritten().replace(&format!(" {CHECKPOINT}"), "#")
     }
 
     #[test]
@@ -288,8 +329,30 @@ mod tests {
         let code = "for x in &mut v { *x = x.sqrt() * 2.0 + w[0]; }";
         assert_eq!(rewritten(code), code);
         assert_eq!(
-            rewritten("for x in 0..9 { for y in 0..9 { s += x * y; } }"),
-            "for x in 0..9 {# for y in 0..9 { s += x * y; } }"
+            rewritten("for x in 0..9 { if a[x] { for y in 0..9 { s += x * y; } } }"),
+            "for x in 0..9 { if a[x] {# for y in 0..9 { s += x * y; } } }"
+        );
+        assert_eq!(
+            rewritten("for x in 0..9 { s = loop { break x; } + f; }"),
+            "for x in 0..9 {# s = loop {# break x; } + f; }"
+        );
+    }
+
+    #[test]
+    fn loops_that_count_are_as_those_over_ranges() {
+        let code = "while x < 9 { s += x; x += 1; }";
+        assert_eq!(rewritten(code), code);
+        assert_eq!(
+            rewritten("while x < f() { x += 1; }"),
+            "while x < f() {# x += 1; }"
+        );
+        assert_eq!(
+            rewritten("while x < 9 { f(x); x += 1; }"),
+            "while x < 9 {# f(x); x += 1; }"
+        );
+        assert_eq!(
+            rewritten("while x < 9 { 'a: while s < 9 { s += x; } x += 1; }"),
+            "while x < 9 {# 'a: while s < 9 { if !morceaux::advances!(x) {# } s += x; } x += 1; }"
         );
     }
 

@@ -24,6 +24,7 @@ mod complete;
 mod content;
 mod control;
 mod conversion;
+mod counting;
 mod declarations;
 mod declare;
 mod dependency_cache;
@@ -70,6 +71,7 @@ mod remedy;
 mod rewrite;
 mod run;
 mod running;
+mod runtime_wrapper;
 mod rustc_wrapper;
 mod scan;
 mod seal;
@@ -138,6 +140,9 @@ fn main() -> ExitCode {
     }
     if let Some(prebuilt) = rustc_wrapper::is_wanted() {
         return rustc_wrapper::run(&prebuilt);
+    }
+    if runtime_wrapper::is_wanted() {
+        return runtime_wrapper::run();
     }
     if linker::is_wanted() {
         return linker::run();

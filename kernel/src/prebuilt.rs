@@ -24,6 +24,7 @@ use sha2::{Digest, Sha256};
 use crate::carried::{self, locked_version};
 use crate::files::{create_dir, write};
 use crate::linker::LINKER;
+use crate::runtime_wrapper::{self, RUNTIME_WRAPPER};
 use crate::{cell_crates, direct_link, old_runtimes, programs, seal, std_source};
 
 /// The crates whose types the cells share with the dylib. The first is the dylib itself.
@@ -40,6 +41,16 @@ const BUILT: [&str; 6] = [
     "crates",
     "std-source",
     "template",
+];
+
+/// The parts of this program that build it.
+const PREPARE: [&str; 6] = [
+    include_str!("prebuilt.rs"),
+    include_str!("prepare.rs"),
+    include_str!("cell_crates.rs"),
+    include_str!("direct_link.rs"),
+    include_str!("runtime_wrapper.rs"),
+    include_str!("std_source.rs"),
 ];
 
 /// The folder described above.
@@ -76,6 +87,11 @@ impl Prebuilt {
     /// This program as the rustc wrapper.
     pub fn rustc_wrapper(&self) -> PathBuf {
         self.root.join("bin").join(RUSTC_WRAPPER)
+    }
+
+    /// This program as the wrapper of the rustc that builds the dylib.
+    fn runtime_wrapper(&self) -> PathBuf {
+        self.root.join("bin").join(RUNTIME_WRAPPER)
     }
 
     /// This program as the linker.
@@ -159,7 +175,13 @@ impl Prebuilt {
     /// Lets the links in `bin` lead to the running program.
     pub fn link_program(&self) -> anyhow::Result<()> {
         let program = std::env::current_exe().context("this program does not know its own path")?;
-        for link in [self.rustc_wrapper(), self.linker(), self.cell_process()] {
+        let links = [
+            self.rustc_wrapper(),
+            self.runtime_wrapper(),
+            self.linker(),
+            self.cell_process(),
+        ];
+        for link in links {
             if std::fs::read_link(&link).is_ok_and(|target| target == program) {
                 continue;
             }
@@ -177,6 +199,7 @@ impl Prebuilt {
         // What is left of an interrupted build, or was damaged since, would be taken for built.
         seal::clear(&self.root, &BUILT)
             .with_context(|| format!("{} cannot be written to", self.root.display()))?;
+        self.link_program()?;
         let source = self.root.join("source");
         carried::write(&source)?;
         self.write_stubs()?;
@@ -190,7 +213,13 @@ impl Prebuilt {
 
     fn run_cargo(&self, source: &Path, toolchain: &Toolchain) -> anyhow::Result<()> {
         let rpath = toolchain.target_libdir.display();
-        let status = Command::new("cargo")
+        let mut cargo = Command::new("cargo");
+        if runtime_wrapper::is_of_use(toolchain.rustc.as_os_str()) {
+            cargo.env("RUSTC_WRAPPER", self.runtime_wrapper());
+        } else {
+            cargo.env_remove("RUSTC_WRAPPER");
+        }
+        let status = cargo
             .args(["rustc", "--quiet", "--release", "--package", "morceaux"])
             .args(["--lib", "--crate-type", "dylib"])
             .current_dir(source)
@@ -205,7 +234,6 @@ impl Prebuilt {
                 .join("\x1f"),
             )
             .env_remove("CARGO_BUILD_TARGET")
-            .env_remove("RUSTC_WRAPPER")
             .status()
             .context("cargo cannot be started; install Rust from https://rustup.rs")?;
         ensure!(
@@ -285,12 +313,12 @@ impl Toolchain {
         })
     }
 
-    /// The name of the folder that belongs to it and to this program's sources.
+    /// The name of the folder that belongs to it and to what is built by this program, and how.
     fn folder_name(&self) -> String {
         let mut hash = Sha256::new();
         hash.update(&self.verbose_version);
         carried::hash(&mut hash);
-        hash.update(env!("CARGO_PKG_VERSION"));
+        PREPARE.iter().for_each(|source| hash.update(source));
         let hash: String = hash.finalize()[..8]
             .iter()
             .map(|byte| format!("{byte:02x}"))

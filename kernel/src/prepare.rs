@@ -64,7 +64,6 @@ fn build(prebuilt: &Prebuilt, toolchain: &Toolchain) -> anyhow::Result<()> {
     let version = toolchain.verbose_version.lines().next().unwrap_or_default();
     eprintln!("morceaux: building the runtime for {version}; this takes a minute or two, once");
     prebuilt.build(toolchain)?;
-    prebuilt.link_program()?;
     make_template(prebuilt, toolchain)?;
     prebuilt.set_ready()
 }

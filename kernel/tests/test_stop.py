@@ -136,6 +136,9 @@ BUSY_ITEMS = """
         "loop { std::hint::spin_loop(); }",
         "let mut number = 0_u64; while number < u64::MAX { number = number.wrapping_add(2) | 1; }",
         "for number in 0..u64::MAX { std::hint::black_box(number); }",
+        "let mut number = 1_u64; for turn in 0..u64::MAX { for part in 0..turn % 99"
+        " { number = number.wrapping_mul(31) ^ part; } } println!(\"{number}\");",
+        "let (mut number, step) = (0, std::hint::black_box(0)); while number < 9 { number += step; }",
         "count();",
         "loop { deep(100); }",
         "Worker.work();",

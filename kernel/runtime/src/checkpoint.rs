@@ -65,6 +65,14 @@ pub(crate) fn set_flags(pressed: bool) {
 macro_rules! stop_flag {
     () => {
         static MORCEAUX_STOP_FLAG: $crate::StopFlag = $crate::StopFlag::new();
+
+        // Here, since code that calls another library keeps the address in a register all the time.
+        #[cold]
+        #[inline(never)]
+        fn morceaux_noticed() {
+            $crate::noticed();
+        }
+
         const _: () = {
             extern "C" fn register() {
                 MORCEAUX_STOP_FLAG.register();
@@ -83,12 +91,75 @@ macro_rules! stop_flag {
 #[macro_export]
 #[allow(
     clippy::crate_in_macro_def,
-    reason = "the flag of the crate that is compiled is meant"
+    reason = "the crate that is compiled is meant, see `stop_flag!`"
 )]
 macro_rules! checkpoint {
     () => {
         if crate::MORCEAUX_STOP_FLAG.is_set() {
-            $crate::noticed();
+            crate::morceaux_noticed();
         }
     };
+}
+
+/// What a loop adds to its counter, or takes off, in each turn.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Step<'a, T>(pub &'a T);
+
+/// What is known of a number.
+#[doc(hidden)]
+pub trait ByNumber {
+    /// Whether the loop ends at some time because of it.
+    fn advances(&self) -> bool;
+}
+
+/// What is known of anything else.
+#[doc(hidden)]
+pub trait ByOther {
+    /// As above: it may not end.
+    #[inline]
+    fn advances(&self) -> bool {
+        false
+    }
+}
+
+macro_rules! numbers {
+    ($($number:ty)*) => {$(
+        impl ByNumber for &Step<'_, $number> {
+            #[inline]
+            fn advances(&self) -> bool {
+                *self.0 > 0
+            }
+        }
+    )*};
+}
+
+numbers! { u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize }
+
+impl<T> ByOther for Step<'_, T> {}
+
+/// Whether a loop ends at some time that counts in steps of this variable. The kernel puts it into such loops,
+/// in front of a checkpoint; of what does not change in a loop, the compiler asks but once.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! advances {
+    ($step:ident) => {{
+        use $crate::__checkpoint::{ByNumber as _, ByOther as _};
+        (&&$crate::__checkpoint::Step(&$step)).advances()
+    }};
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn only_numbers_above_zero_advance() {
+        let (one, zero, back, other) = (1_u8, 0_i64, -1_i32, 1.5);
+        let all = [
+            crate::advances!(one),
+            crate::advances!(zero),
+            crate::advances!(back),
+            crate::advances!(other),
+        ];
+        assert_eq!(all, [true, false, false, false]);
+    }
 }

@@ -111,6 +111,12 @@ pub mod __evcxr {
     };
 }
 
+/// What the kernel writes into loops.
+#[doc(hidden)]
+pub mod __checkpoint {
+    pub use crate::checkpoint::{ByNumber, ByOther, Step};
+}
+
 /// What the kernel calls to keep variables.
 #[doc(hidden)]
 pub mod __keep {
