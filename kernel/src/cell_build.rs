@@ -4,15 +4,34 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::{ExitCode, Output, Stdio};
 
 use crate::cell_call::CellCall;
 use crate::rustc_wrapper::SOURCE;
-use crate::{generated, hand_over, rustc_wrapper, stored, unnamed, warnings};
+use crate::{generated, hand_over, rustc_wrapper, stored, unnamed, unused, warnings};
 
 /// Where this file is, the cell names something that is not there, and is compiled once more for what
 /// rustc makes of it.
 const UNKNOWN: &str = "unknown-name";
+
+/// Where this file is, the cell defines something: what it breaks that was there before is to be said.
+const WITH_ITEMS: &str = "with-items";
+
+/// Notes in evcxr's folder whether the cell that is built next defines something.
+///
+/// # Errors
+/// Where that cannot be written.
+pub fn note_items(folder: &Path, has_items: bool) -> io::Result<()> {
+    let mark = folder.join(WITH_ITEMS);
+    if has_items {
+        return fs::write(mark, "");
+    }
+    match fs::remove_file(mark) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
 
 /// Builds it, and says what rustc says.
 pub fn build(call: &CellCall) -> ExitCode {
@@ -39,12 +58,13 @@ fn built(call: &CellCall) -> io::Result<Output> {
     let is_run = stored::left_alone(&source).is_none();
     let is_unknown = !is_run && fs::remove_file(UNKNOWN).is_ok();
     // For a name that is not there, rustc suggests others, which then have to be there.
-    let shorter = stored::left_in_store(&source).filter(|_| !is_unknown);
+    let shorter = (!is_unknown).then(|| shortened(&source)).flatten();
     if let Some(shorter) = shorter {
         let rustc = built_from(call, shorter)?;
         let unknown = unknown_values(&rustc.stderr);
         // A macro can make a name of parts.
-        if !unknown.iter().any(|name| stored::takes(&source, name)) {
+        let is_there = |name: &str| stored::takes(&source, name) || unused::defines(&source, name);
+        if !unknown.iter().any(|name| is_there(name)) {
             if is_run && !unknown.is_empty() {
                 fs::write(UNKNOWN, "")?;
             }
@@ -52,6 +72,15 @@ fn built(call: &CellCall) -> io::Result<Output> {
         }
     }
     built_from(call, source)
+}
+
+/// A source without what the cell does not name, if there is any of that.
+fn shortened(source: &str) -> Option<String> {
+    let stored = stored::left_in_store(source);
+    if Path::new(WITH_ITEMS).exists() {
+        return stored;
+    }
+    unused::without_unused_functions(stored.as_deref().unwrap_or(source)).or(stored)
 }
 
 /// What rustc makes of a source, in which variables may have been moved away, or be of types that the runtime

@@ -214,7 +214,9 @@ impl Visit<'_> for Insertion {
 
     // What is computed while the program is compiled.
     fn visit_item_const(&mut self, _: &syn::ItemConst) {}
-    fn visit_item_static(&mut self, _: &syn::ItemStatic) {}
+    fn visit_item_static(&mut self, item: &syn::ItemStatic) {
+        Closures(self).visit_item_static(item);
+    }
     fn visit_expr_const(&mut self, _: &syn::ExprConst) {}
     fn visit_impl_item_const(&mut self, _: &syn::ImplItemConst) {}
     fn visit_trait_item_const(&mut self, _: &syn::TraitItemConst) {}
@@ -229,6 +231,15 @@ impl Visit<'_> for Insertion {
 fn names(path: &ExprPath) -> Vec<String> {
     let segments = path.path.segments.iter();
     segments.map(|segment| segment.ident.to_string()).collect()
+}
+
+/// The closures in what is computed while the program is compiled: they are called later.
+struct Closures<'a>(&'a mut Insertion);
+
+impl Visit<'_> for Closures<'_> {
+    fn visit_expr_closure(&mut self, closure: &syn::ExprClosure) {
+        self.0.visit_expr(&closure.body);
+    }
 }
 
 /// Whether a function calls itself.
@@ -379,6 +390,14 @@ mod tests {
         ] {
             assert_eq!(rewritten(code), code);
         }
+    }
+
+    #[test]
+    fn closures_of_statics_have_checkpoints() {
+        assert_eq!(
+            rewritten("static S: LazyLock<u8> = LazyLock::new(|| loop { break 1; });"),
+            "static S: LazyLock<u8> = LazyLock::new(|| loop {# break 1; });"
+        );
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use syn::visit::{self, Visit};
 use syn::{BinOp, Block, Expr, ExprBinary, ExprWhile, Lit, Stmt};
 
+use crate::value::assigns;
+
 /// What a loop adds to its counter in each turn, or takes off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -114,20 +116,7 @@ impl Visit<'_> for Changes {
     }
 
     fn visit_expr_binary(&mut self, expr: &ExprBinary) {
-        let assigns = matches!(
-            expr.op,
-            BinOp::AddAssign(_)
-                | BinOp::SubAssign(_)
-                | BinOp::MulAssign(_)
-                | BinOp::DivAssign(_)
-                | BinOp::RemAssign(_)
-                | BinOp::BitXorAssign(_)
-                | BinOp::BitAndAssign(_)
-                | BinOp::BitOrAssign(_)
-                | BinOp::ShlAssign(_)
-                | BinOp::ShrAssign(_)
-        );
-        if assigns {
+        if assigns(&expr.op) {
             self.note(&expr.left);
         }
         visit::visit_expr_binary(self, expr);

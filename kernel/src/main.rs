@@ -89,6 +89,7 @@ mod surroundings;
 mod task_words;
 mod type_name;
 mod unnamed;
+mod unused;
 mod value;
 mod waits;
 mod warnings;

@@ -292,9 +292,16 @@ impl Toolchain {
     /// Says what to install where something is missing.
     pub fn find() -> anyhow::Result<Toolchain> {
         let ask_rustc = |args: &[&str]| ask("rustc".as_ref(), args);
-        let verbose_version = ask_rustc(&["-vV"])?;
-        let target_libdir = PathBuf::from(ask_rustc(&["--print", "target-libdir"])?.trim());
-        let sysroot = PathBuf::from(ask_rustc(&["--print", "sysroot"])?.trim());
+        // At once, since every kernel begins with it, and it is rustup that takes most of the time.
+        let (verbose_version, folders) = std::thread::scope(|scope| {
+            let folders = scope.spawn(|| ask_rustc(&["--print=target-libdir", "--print=sysroot"]));
+            (ask_rustc(&["-vV"]), folders.join())
+        });
+        let verbose_version = verbose_version?;
+        let folders = folders.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let mut folders = folders.lines().map(PathBuf::from);
+        let mut folder = || folders.next().context("rustc does not say where it lies");
+        let (target_libdir, sysroot) = (folder()?, folder()?);
         let rustc = program(&sysroot, "rustc")?;
         let cargo = program(&sysroot, "cargo")?;
         let library = sysroot.join("lib/rustlib/src/rust/library");

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::cell_source::CellSource;
+use crate::cell_source::{CellSource, is_item};
 use crate::child::Orders;
 use crate::commands::{ErrorFormat, Formats};
 use crate::declare::Declarations;
@@ -31,7 +31,7 @@ use crate::rewrite::{Drain, Rewritten, Wishes, rewrite};
 use crate::running::Running;
 use crate::type_name::of_other_crates;
 use crate::wire::{Bundle, Call, CellId, Line, Order, Outcome, Stream};
-use crate::{ask, diagnostics, display_calls, hints, line_tables, warnings};
+use crate::{ask, cell_build, diagnostics, display_calls, hints, line_tables, warnings};
 
 /// How often a cell is compiled with another plan. Each failure settles at least one variable in one
 /// respect, so this only bounds what has gone wrong.
@@ -181,6 +181,11 @@ impl Run<'_> {
         } else if !items.changed.is_empty() {
             self.tell_what_is_lost(&lost);
         }
+        let mut statements = self.source.statements().into_iter().flatten();
+        cell_build::note_items(&self.folder, statements.any(is_item)).map_err(|error| {
+            let message = format!("the session's folder cannot be written to: {error}");
+            CellError::Kernel { message }
+        })?;
         for _ in 0..MAX_ATTEMPTS {
             if self.wires.running.is_stopped() {
                 break;

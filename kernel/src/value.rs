@@ -1,7 +1,7 @@
 //! Whether what ends a cell has a value that is worth showing. Pure.
 
 use syn::visit::Visit;
-use syn::{Block, Expr, Macro, Stmt};
+use syn::{BinOp, Block, Expr, Macro, Stmt};
 
 use crate::macros;
 
@@ -25,7 +25,6 @@ const STATEMENT_MACROS: [&str; 14] = [
 
 /// Whether an expression at the end of a cell can have a value worth showing.
 pub fn has_value(expr: &Expr) -> bool {
-    use syn::BinOp;
     match expr {
         Expr::Assign(_) | Expr::While(_) | Expr::ForLoop(_) | Expr::Return(_) => false,
         Expr::Loop(expr) => {
@@ -43,22 +42,27 @@ pub fn has_value(expr: &Expr) -> bool {
             block_has_value(&expr.then_branch) || has_value(otherwise)
         }),
         Expr::Match(expr) => expr.arms.iter().any(|arm| has_value(&arm.body)),
-        Expr::Binary(expr) => !matches!(
-            expr.op,
-            BinOp::AddAssign(_)
-                | BinOp::SubAssign(_)
-                | BinOp::MulAssign(_)
-                | BinOp::DivAssign(_)
-                | BinOp::RemAssign(_)
-                | BinOp::BitXorAssign(_)
-                | BinOp::BitAndAssign(_)
-                | BinOp::BitOrAssign(_)
-                | BinOp::ShlAssign(_)
-                | BinOp::ShrAssign(_)
-        ),
+        Expr::Binary(expr) => !assigns(&expr.op),
         Expr::Macro(expr) => !has_no_value(&expr.mac),
         _ => true,
     }
+}
+
+/// Whether an operator is one such as `+=`.
+pub fn assigns(operator: &BinOp) -> bool {
+    matches!(
+        operator,
+        BinOp::AddAssign(_)
+            | BinOp::SubAssign(_)
+            | BinOp::MulAssign(_)
+            | BinOp::DivAssign(_)
+            | BinOp::RemAssign(_)
+            | BinOp::BitXorAssign(_)
+            | BinOp::BitAndAssign(_)
+            | BinOp::BitOrAssign(_)
+            | BinOp::ShlAssign(_)
+            | BinOp::ShrAssign(_)
+    )
 }
 
 fn block_has_value(block: &Block) -> bool {

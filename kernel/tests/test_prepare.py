@@ -61,7 +61,7 @@ def test_a_toolchain_without_the_librarys_source_is_told_how_to_get_it(tmp_path:
     empty = tmp_path / "sysroot"
     empty.mkdir()
     shim = folder_with_rustc(
-        tmp_path / "shim", f'case "$*" in *sysroot*) echo "{empty}"; exit 0;; esac'
+        tmp_path / "shim", f'case "$*" in *sysroot*) echo "{empty}"; echo "{empty}"; exit 0;; esac'
     )
     refused = prepare(program(), tmp_path, path_before(shim))
     assert refused.returncode != 0

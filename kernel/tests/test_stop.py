@@ -178,6 +178,7 @@ def test_the_code_of_an_earlier_cell_can_be_stopped(
 ) -> None:
     kernel.ok(earlier)
     assert stopped(kernel, started(kernel, f'println!("on"); {call}')).lines == ["on"]
+    assert kernel.ok("(kept, ticking.is_finished())").text == "(41, false)"
 
 
 WAITING_ITEMS = """

@@ -144,6 +144,7 @@ impl<T> ByOther for Step<'_, T> {}
 #[macro_export]
 macro_rules! advances {
     ($step:ident) => {{
+        #[allow(unused_imports, reason = "one of them is")]
         use $crate::__checkpoint::{ByNumber as _, ByOther as _};
         (&&$crate::__checkpoint::Step(&$step)).advances()
     }};
