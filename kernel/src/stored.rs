@@ -79,7 +79,9 @@ pub fn left_alone(source: &str) -> Option<String> {
         return None;
     }
     let lines = source[..end].split_inclusive('\n').rev();
-    let puts = end - length_while(lines, |line| put(line).is_some());
+    // Some may have been taken out already.
+    let is_put = |line: &str| put(line).is_some() || line.trim().is_empty();
+    let puts = end - length_while(lines, is_put);
     Some(
         [
             &source[..puts],
@@ -223,6 +225,8 @@ mod tests {
             (alone.len(), alone.matches(TAKE).count()),
             (source.len(), 4)
         );
+        let shorter = left_in_store(&source).unwrap();
+        assert_eq!(left_alone(&shorter).unwrap().matches(PUT).count(), 0);
         assert_eq!(left_alone(&cell(RUN)), None);
     }
 
