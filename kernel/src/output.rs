@@ -186,11 +186,13 @@ impl CellOutput {
         if let Output::Text { stream, text } = front
             && text.len() > most
         {
-            let rest = text.split_off(text.floor_char_boundary(most.max(4)));
-            let text = std::mem::replace(text, rest);
-            self.bytes_waiting -= text.len();
+            // Copied: split off, each message would keep the memory of all that waited.
+            let end = text.floor_char_boundary(most.max(4));
+            let head = text[..end].to_owned();
+            text.drain(..end);
+            self.bytes_waiting -= head.len();
             let stream = *stream;
-            return Some(Output::Text { stream, text });
+            return Some(Output::Text { stream, text: head });
         }
         self.take_front()
     }

@@ -23,6 +23,10 @@ const OF_MESSAGE: usize = 1000;
 /// The least text for which a message is worth while.
 const LEAST: usize = 4 << 10;
 
+/// At most so many messages of a flood go within the [`WINDOW`]: for each of them a front end works the
+/// more, the longer the output above it is.
+const OF_FLOOD: usize = 64;
+
 /// Of the whole, what cells may use that do not run: so the running one always finds some.
 const BACKGROUND: f64 = 0.8;
 
@@ -83,9 +87,10 @@ impl Pace {
             self.bytes -= bytes;
             self.sent.pop_front();
         }
+        let least = LEAST.max(limit / OF_FLOOD);
         // However low the limit is, something goes.
         if self.sent.is_empty() {
-            return limit.max(LEAST);
+            return limit.max(least);
         }
         let share = if is_background { BACKGROUND } else { 1.0 };
         let part = |whole: usize| (whole as f64 * share) as usize;
@@ -95,7 +100,7 @@ impl Pace {
         }
         let room = part(limit).saturating_sub(self.bytes + OF_MESSAGE);
         // Rather later than in crumbs.
-        if room < LEAST { 0 } else { room }
+        if room < least { 0 } else { room }
     }
 
     /// Notes a message of so many bytes of text.

@@ -303,7 +303,7 @@ class AnyKernel:
         message = self._client.get_iopub_msg(timeout=max(timeout, 0))
         if message["parent_header"].get("msg_id") == cell.id:
             if message["header"]["msg_type"] != "status":
-                cell.published.append(message)
+                cell.keep(message)
             elif message["content"]["execution_state"] == "idle":
                 cell.is_idle = True
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from jupyter_kernel_test.msgspec_v5 import schema_fragments, validate_message
 
 # What may still come for a cell that has been answered: a task that it spawned prints or shows.
 LATE = {"stream", "display_data", "update_display_data", "clear_output"}
+
+STREAMS = {"stdout", "stderr"}
 
 KINDS = {
     "display_data": "display",
@@ -79,8 +82,12 @@ class Request:
             raise ProtocolError(f"{msg_type} came before busy for {self}")
         if self.is_idle and msg_type not in LATE:
             raise ProtocolError(f"{msg_type} came after idle for {self}: {message['content']}")
-        (self.late if self.is_idle else self.published).append(message)
+        self.keep(message)
         return None
+
+    def keep(self, message: dict[str, Any]) -> None:
+        """Keeps a message that is neither a status nor a reply."""
+        (self.late if self.is_idle else self.published).append(message)
 
     def _take_status(self, state: str) -> None:
         """Takes a status. Busy may be repeated: it is, where another request was answered."""
@@ -103,6 +110,12 @@ class Cell(Request):
     def __init__(self, message: dict[str, Any]) -> None:
         super().__init__(message)
         self.code: str = message["content"]["code"]
+        self._shown = Shown()
+
+    def keep(self, message: dict[str, Any]) -> None:
+        """Keeps a message, and what it shows."""
+        super().keep(message)
+        self._shown.take(message)
 
     @property
     def outputs(self) -> list[tuple[str, Any]]:
@@ -112,12 +125,12 @@ class Cell(Request):
         stream), `display`, `update` and `result` (by MIME type), `clear` (whether it waits), and
         `error` (its name).
         """
-        return outputs(self.published + self.late)
+        return self._shown.outputs()
 
     @property
     def late_outputs(self) -> list[tuple[str, Any]]:
         """The part of the outputs that came after idle."""
-        return outputs(self.late)
+        return Shown(self.late).outputs()
 
     @property
     def stdout(self) -> str:
@@ -189,7 +202,7 @@ class Cell(Request):
             raise ProtocolError(f"an error, but the reply says {self.status}: {contents['error']}")
 
     def _joined(self, kind: str) -> str:
-        return "".join(data for of_kind, data in self.outputs if of_kind == kind)
+        return "".join(text for _, text in self._shown.outputs(kind))
 
     def __repr__(self) -> str:
         lines = [f"cell {self.code!r}"]
@@ -201,23 +214,35 @@ class Cell(Request):
         return "\n".join(lines)
 
 
-def outputs(messages: list[dict[str, Any]]) -> list[tuple[str, Any]]:
-    """What messages show, see `Cell.outputs`."""
-    shown: list[tuple[str, Any]] = []
-    for message in messages:
+class Shown:
+    """What messages show, see `Cell.outputs`: taken one by one, since a flood is asked for often."""
+
+    def __init__(self, messages: Iterable[dict[str, Any]] = ()) -> None:
+        self._pieces: list[tuple[str, Any]] = []
+        for message in messages:
+            self.take(message)
+
+    def take(self, message: dict[str, Any]) -> None:
+        """Takes the next message."""
         msg_type, content = message["header"]["msg_type"], message["content"]
         if msg_type == "stream":
-            name, text = content["name"], content["text"]
-            if shown and shown[-1][0] == name:
-                text = shown.pop()[1] + text
-            shown.append((name, text))
+            if not self._pieces or self._pieces[-1][0] != content["name"]:
+                self._pieces.append((content["name"], []))
+            self._pieces[-1][1].append(content["text"])
         elif msg_type in KINDS:
-            shown.append((KINDS[msg_type], content["data"]))
+            self._pieces.append((KINDS[msg_type], content["data"]))
         elif msg_type == "clear_output":
-            shown.append(("clear", content["wait"]))
+            self._pieces.append(("clear", content["wait"]))
         elif msg_type == "error":
-            shown.append(("error", content["ename"]))
-    return shown
+            self._pieces.append(("error", content["ename"]))
+
+    def outputs(self, of_kind: str | None = None) -> list[tuple[str, Any]]:
+        """All, or those of one kind."""
+        return [
+            (kind, "".join(content) if kind in STREAMS else content)
+            for kind, content in self._pieces
+            if of_kind in (None, kind)
+        ]
 
 
 def without_colours(text: str) -> str:
