@@ -2,7 +2,8 @@
 //!
 //! One task does this, so what was reported first is shown first, and a cell's end is known after
 //! all that it has written has gone out. A line is sent at once when its cell has been quiet; other
-//! text is collected for a moment: front ends drop messages that come by the thousand.
+//! text is collected for a moment: front ends drop messages that come by the thousand, and a page takes
+//! the longer for each, the more its cell has shown.
 //!
 //! Where a front end does not follow, output waits here, and the cell process is told later that
 //! there is room again: that slows down who waits for it. Nobody else is slowed down, so beyond
@@ -30,14 +31,18 @@ use crate::running::Running;
 use crate::stdin::Questions;
 use crate::wire::{CellId, Line, NO_CELL, Order, Outcome, Report, Stream, Variable};
 
-/// How long text is collected before it is sent.
-const COLLECT: Duration = Duration::from_millis(20);
+/// How often it is looked whether what has been collected may be sent.
+const LOOK: Duration = Duration::from_millis(20);
 
-/// Text beyond this many bytes is sent without waiting.
+/// Text beyond this many bytes is sent without waiting where nothing limits the pace.
 const MAX_COLLECTED_BYTES: usize = 128 << 10;
 
-/// The longest text of one message, in bytes. Cells take turns with messages.
-const MAX_MESSAGE_BYTES: usize = 64 << 10;
+/// The longest text of one message, in bytes: all that the code of a cell may have on its way. Cells
+/// take turns with messages.
+const MAX_MESSAGE_BYTES: usize = 256 << 10;
+
+/// How much that was replaced before it was shown is told at once: not each value by itself.
+const REPLACED_BYTES: u64 = 64 << 10;
 
 /// How long iopub may be full before what waits is left out: a subscriber that takes nothing must
 /// not stop the others.
@@ -107,12 +112,23 @@ struct Cell {
     end_tx: mpsc::UnboundedSender<End>,
     output: CellOutput,
     last_sent: Option<Instant>,
+    /// How many bytes of text stand below it.
+    shown: usize,
     /// How much of its output is waited with, and has not gone out.
     charged: u64,
     /// To be told when all of its output has gone out.
     end: Option<End>,
     /// The same, of what the kernel has shown.
     sent_txs: Vec<oneshot::Sender<()>>,
+}
+
+impl Cell {
+    /// How much of what is charged does not wait here any more. What waits may all have been charged,
+    /// and nothing else.
+    fn passed(&self) -> u64 {
+        let waiting = self.output.bytes_waiting() as u64;
+        self.charged.saturating_sub(waiting)
+    }
 }
 
 /// See the module's documentation.
@@ -195,7 +211,7 @@ impl Relay {
                         None => break,
                     },
                     () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                        self.send_collected().await;
+                        self.send_due().await;
                     }
                     event = event_rx.recv() => match event {
                         Some(Event::Report(report)) => self.pass_on(report).await,
@@ -225,6 +241,7 @@ impl Relay {
                     end_tx,
                     output: CellOutput::default(),
                     last_sent: None,
+                    shown: 0,
                     charged: 0,
                     end: None,
                     sent_txs: Vec::new(),
@@ -305,6 +322,12 @@ impl Relay {
                 } else {
                     let id = Some(id);
                     state.output.show(Output::Display { bundle, id, update });
+                }
+                // Who replaces what nobody has seen does not wait for the front end.
+                let passed = state.passed();
+                if passed >= REPLACED_BYTES {
+                    state.charged -= passed;
+                    self.passed_on(passed);
                 }
                 self.send_or_collect(cell, true).await;
             }
@@ -424,8 +447,9 @@ impl Relay {
         let Some(state) = self.cells.get(&cell) else {
             return;
         };
-        let quiet = state.last_sent.is_none_or(|last| last.elapsed() >= COLLECT);
-        let is_much = state.output.bytes_waiting() >= MAX_COLLECTED_BYTES;
+        let quiet = self.is_due(state);
+        let is_unlimited = self.pace.rate().is_none();
+        let is_much = is_unlimited && state.output.bytes_waiting() >= MAX_COLLECTED_BYTES;
         // Where it waits for a front end, looking again at every line would cost too much.
         let waits = self.collecting.contains(&cell) && self.full.is_some();
         if (quiet && is_whole || is_much) && !waits {
@@ -437,7 +461,12 @@ impl Relay {
 
     fn collect(&mut self, cell: CellId) {
         self.collecting.insert(cell);
-        self.due.get_or_insert_with(|| Instant::now() + COLLECT);
+        self.due.get_or_insert_with(|| Instant::now() + LOOK);
+    }
+
+    fn is_due(&self, cell: &Cell) -> bool {
+        let collect = self.pace.collect(cell.shown);
+        cell.last_sent.is_none_or(|last| last.elapsed() >= collect)
     }
 
     fn tell(&self, cell: CellId, end: End) {
@@ -464,6 +493,16 @@ impl Relay {
             }
         }
         self.send_collected().await;
+    }
+
+    /// Sends what has been collected for long enough.
+    async fn send_due(&mut self) {
+        let is_due = |cell: &CellId| self.cells.get(cell).is_none_or(|state| self.is_due(state));
+        let (due, early) = self.collecting.iter().partition(|cell| is_due(cell));
+        self.collecting = due;
+        self.send_collected().await;
+        let early: BTreeSet<CellId> = early;
+        early.into_iter().for_each(|cell| self.collect(cell));
     }
 
     /// Sends what has been collected, as far as there is room: the cells take turns, the one that
@@ -520,15 +559,14 @@ impl Relay {
                 return Sent::All;
             };
             state.last_sent = Some(now);
-            // What waits now may all have been charged, and nothing else.
-            let passed = state
-                .charged
-                .saturating_sub(state.output.bytes_waiting() as u64);
+            let passed = state.passed();
             state.charged -= passed;
             let bytes = match &output {
                 Output::Text { text, .. } => pace::bytes_of_text(text),
                 _ => 0,
             };
+            let is_cleared = matches!(output, Output::Clear { .. });
+            state.shown = if is_cleared { 0 } else { state.shown + bytes };
             let content = content(output, state.execution_count);
             if let Some(content) = content.filter(|_| !state.silent) {
                 self.pace.sent(now.into_std(), bytes);

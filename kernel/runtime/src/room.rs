@@ -10,9 +10,9 @@ use std::time::Duration;
 use crate::cell::{self, Phase};
 use crate::interrupt;
 
-/// How much may be on its way. A stopped cell still shows as much, and a front end that takes a
-/// megabyte a second (`jupyter_server` passes on no more) needs half a second for it.
-const WINDOW: u64 = 512 << 10;
+/// How much may be on its way. A stopped cell still shows as much, and below a Jupyter server, to which
+/// the kernel sends half a megabyte a second, that takes half a second.
+const WINDOW: u64 = 256 << 10;
 
 /// What a value that is shown is charged beyond its size: front ends count messages, too.
 const OF_VALUE: u64 = 4 << 10;

@@ -20,7 +20,6 @@ export function watchLines(cell) {
 
 /**
  * Reads at one moment what a person sees of a cell:
- * - `prompt`: what stands between the brackets, `" "`, `"*"` or a number;
  * - `lines` printed, and `times`, the second at which each of them appeared;
  * - `errors`: standard error and tracebacks, which JupyterLab shows alike;
  * - `results`: the texts of values shown, whichever way;
@@ -38,7 +37,6 @@ export function readCell(cell) {
 
   const printed = outputs.filter(isPrinted).map(text).join("");
   return {
-    prompt: cell.querySelector(".jp-InputPrompt").textContent.replace(/^\[|\]:$/g, ""),
     lines: printed === "" ? [] : printed.replace(/\n$/, "").split("\n"),
     times: cell.lineTimes.map((milliseconds) => milliseconds / 1000),
     errors: outputs.filter(isError).map(text),

@@ -38,7 +38,8 @@ Svg(format!("<svg xmlns='http://www.w3.org/2000/svg' width='400' height='120'>\
   table: `#[derive(Debug)] struct Planet { name: &'static str, moons: u8 }
 Table([Planet { name: "Earth", moons: 1 }, Planet { name: "Mars", moons: 2 }])`,
   question: `let name = morceaux::input("Your name? ").await; println!("Hello {name}");`,
-  flood: `for line in 0..400_000 { println!("{line}"); }`,
+  // More than the server passes on within its three seconds, in lines long enough for the page.
+  flood: `for line in 0..40_000 { println!("{line:0100}"); }`,
   ticking: `let ticking = tokio::spawn(async {
     for tick in 1.. {
         println!("tick {tick}");
@@ -132,8 +133,8 @@ test("a flood is shown whole, and the server does not cut it off", options, asyn
   const index = await run("flood");
   const { lines, errors } = await lab.read(index);
   assert.deepEqual(errors, []);
-  assert.equal(lines.length, 400_000);
-  assert.equal(lines.at(-1), "399999");
+  assert.equal(lines.length, 40_000);
+  assert.equal(Number(lines.at(-1)), 39_999);
 });
 
 test("after a reload of the page, what tasks print goes on", options, async () => {
