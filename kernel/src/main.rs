@@ -95,6 +95,7 @@ mod waits;
 mod warnings;
 #[path = "../runtime/src/wire.rs"]
 mod wire;
+mod words;
 mod worker;
 
 use std::path::PathBuf;

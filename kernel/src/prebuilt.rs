@@ -59,6 +59,11 @@ pub struct Prebuilt {
     root: PathBuf,
 }
 
+/// For rust-analyzer, evcxr 0.22 passes each variable of the notebook to a generic function of this name, whose
+/// bounds are looked into each time. This one comes before it and has none: with 200 variables it takes
+/// 24 ms instead of 59 to be told of another. rustc does not see it.
+const CHEAP_STORE: &str = "#[cfg(rust_analyzer)] fn evcxr_variable_store() {}";
+
 impl Prebuilt {
     /// The folder that a program in its `bin` belongs to.
     pub fn of_link(program: &Path) -> Option<Prebuilt> {
@@ -128,7 +133,7 @@ impl Prebuilt {
     pub fn commands(&self) -> anyhow::Result<String> {
         Ok(format!(
             ":dep tokio = {}\n:dep morceaux = {{ path = {:?} }}\n\
-             use morceaux::prelude::*;\nuse morceaux::{{print, println}};",
+             use morceaux::prelude::*;\nuse morceaux::{{print, println}};\n{CHEAP_STORE}",
             cell_crates::tokio_dependency()?,
             self.manifest_for_cells()?,
         ))

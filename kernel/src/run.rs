@@ -31,7 +31,7 @@ use crate::rewrite::{Drain, Rewritten, Wishes, rewrite};
 use crate::running::Running;
 use crate::type_name::of_other_crates;
 use crate::wire::{Bundle, Call, CellId, Line, Order, Outcome, Stream};
-use crate::{ask, cell_build, diagnostics, display_calls, hints, line_tables, warnings};
+use crate::{ask, cell_build, declare, diagnostics, display_calls, hints, line_tables, warnings};
 
 /// How often a cell is compiled with another plan. Each failure settles at least one variable in one
 /// respect, so this only bounds what has gone wrong.
@@ -80,6 +80,15 @@ impl Notebook {
             declarations: Declarations::default(),
             other_types: BTreeSet::new(),
         }
+    }
+
+    /// The names of the variables that cells have left, whether evcxr knows of them yet or not.
+    pub fn variables(&self, context: &CommandContext) -> Vec<String> {
+        let known = context.variables_and_types().map(|(name, _)| name);
+        let mut names: Vec<&str> = known.chain(self.declarations.names()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.into_iter().map(str::to_owned).collect()
     }
 }
 
@@ -261,11 +270,20 @@ impl Run<'_> {
     }
 
     fn variables(&self) -> Vec<String> {
-        let variables = self.context.variables_and_types();
-        variables.map(|(name, _)| name.to_owned()).collect()
+        self.notebook.variables(self.context)
     }
 
-    /// Changes the plan so that the cell may compile.
+    /// Tells evcxr of the variables of which it does not know yet.
+    fn declare(&mut self) -> Result<(), CellError> {
+        let variables = self.variables();
+        let told = self.notebook.declarations.tell(self.context, &self.folder);
+        told.map_err(|error| match error {
+            Error::SubprocessTerminated(reason) => self.died(&reason, variables),
+            error => declare::not_told(&error),
+        })
+    }
+
+    /// Changes the plan, or what evcxr knows, so that the cell may compile.
     ///
     /// # Errors
     /// What is shown to the user, where that cannot be.
@@ -276,6 +294,9 @@ impl Run<'_> {
         failure: Error,
         rewritten: &Rewritten,
     ) -> Result<(), CellError> {
+        if is_name_unknown(&failure) && !self.notebook.declarations.is_empty() {
+            return self.declare();
+        }
         let remedy = remedy(plan, &failure, self.source, rewritten);
         tracing::debug!("{failure}: {remedy:?}");
         match remedy {
@@ -531,6 +552,14 @@ pub fn died(reason: &str, variables: Vec<String>, running: &Running) -> CellErro
         reason: format!("{reason}{hint}"),
         lost,
     }
+}
+
+/// Whether a name that stands for no value is why a cell was not compiled.
+fn is_name_unknown(failure: &Error) -> bool {
+    let Error::CompilationErrors(errors) = failure else {
+        return false;
+    };
+    errors.iter().any(|error| error.code() == Some("E0425"))
 }
 
 /// What the user is told of a failed attempt.

@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 
 use crate::type_name::lasts;
+use crate::words::{is_of_word, words};
 
 /// What stands before the variables are checked, and before they are taken.
 const CHECKS: &str = "\n{let mut vars_ok = true;\n";
@@ -37,7 +38,7 @@ pub fn left_in_store(source: &str) -> Option<String> {
     let lines = source[cell..end].split_inclusive('\n').rev();
     let puts = end - length_while(lines, |line| put(line).is_some());
 
-    let named: HashSet<&str> = source[cell..puts].split(|c| !is_of_word(c)).collect();
+    let named: HashSet<&str> = words(&source[cell..puts]).collect();
     let put_back: HashSet<&str> = source[puts..end].lines().filter_map(put).collect();
     let left: HashSet<&str> = source[takes..cell]
         .lines()
@@ -126,10 +127,6 @@ fn put(line: &str) -> Option<&str> {
 fn type_and_name<'a>(line: &'a str, before: &str) -> Option<(&'a str, &'a str)> {
     let (type_name, rest) = line.strip_prefix(before)?.rsplit_once(NAME)?;
     Some((type_name, rest.split_once(NAMED)?.0))
-}
-
-fn is_of_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use std::ops::Range;
 use syn::spanned::Spanned;
 use syn::{Attribute, Item, ItemFn};
 
+use crate::words::{is_of_word, words};
+
 /// Attributes without which a function is the same to those who do not call it.
 const HARMLESS: [&str; 5] = ["doc", "allow", "inline", "must_use", "track_caller"];
 
@@ -61,14 +63,6 @@ fn function(item: &Item) -> Option<(String, Range<usize>)> {
 
 fn is_harmless(attribute: &Attribute) -> bool {
     HARMLESS.iter().any(|name| attribute.path().is_ident(name))
-}
-
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c| !is_of_word(c))
-}
-
-fn is_of_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ use crate::run::{self, Notebook, Run, Wires};
 use crate::running::Running;
 use crate::session_dir::SessionDir;
 use crate::wire::CellId;
-use crate::{commands, evaluator, prepare, surroundings};
+use crate::{commands, declare, evaluator, prepare, surroundings};
 
 /// What the worker is asked for, each with the address to which it replies.
 #[derive(Debug)]
@@ -97,6 +97,10 @@ pub struct Parts {
 const IDLE_BEFORE: Duration = Duration::from_millis(200);
 const IDLE_BETWEEN: Duration = Duration::from_secs(3);
 
+/// After how long evcxr is told of the variables of the last cells. Whoever runs all cells sends the next
+/// one sooner.
+const IDLE_BETWEEN_CELLS: Duration = Duration::from_millis(100);
+
 /// What is said under cells that wait for the runtime.
 const BUILDING: &str = "note: the kernel compiles its runtime for this Rust toolchain, which takes a minute \
                         or two, once; then this cell runs\n";
@@ -144,20 +148,35 @@ impl Worker {
                 // The next cell tries again, and says so if it still does not work.
                 tracing::error!("the session cannot be set up yet: {error:#}");
             }
-            let mut idle = IDLE_BEFORE;
+            let mut is_told = true;
+            let mut before_warm_up = Some(IDLE_BEFORE);
             loop {
-                match request_rx.recv_timeout(idle) {
+                let idle = if is_told {
+                    before_warm_up
+                } else {
+                    Some(IDLE_BETWEEN_CELLS)
+                };
+                let request = match idle {
+                    Some(idle) => request_rx.recv_timeout(idle),
+                    None => request_rx.recv().map_err(RecvTimeoutError::from),
+                };
+                match request {
                     Ok(request) => {
                         self.take(request);
-                        idle = IDLE_BETWEEN;
+                        is_told = false;
+                        before_warm_up = before_warm_up.and(Some(IDLE_BETWEEN));
                     }
                     // The user reads.
-                    Err(RecvTimeoutError::Timeout) => break self.warm_up(),
+                    Err(RecvTimeoutError::Timeout) if !is_told => {
+                        self.declare();
+                        is_told = true;
+                    }
+                    Err(RecvTimeoutError::Timeout) => {
+                        self.warm_up();
+                        before_warm_up = None;
+                    }
                     Err(RecvTimeoutError::Disconnected) => return,
                 }
-            }
-            while let Ok(request) = request_rx.recv() {
-                self.take(request);
             }
         });
         request_tx
@@ -177,7 +196,6 @@ impl Worker {
                 if self.parts.running.take(cell) {
                     let result = self.execute(cell, &code, parent, execution_count);
                     let _ = reply_tx.send(result);
-                    self.declare();
                 }
             }
             Request::Complete {
@@ -203,7 +221,7 @@ impl Worker {
         }
     }
 
-    /// Tells evcxr of the variables of the cell that has just ended. The next one says it if that fails.
+    /// Tells evcxr of the variables of the last cells. One that needs them says it if that fails.
     fn declare(&mut self) {
         if let Some(evaluator) = &mut self.evaluator {
             let declared = std::panic::catch_unwind(AssertUnwindSafe(|| evaluator.declare()));
@@ -215,6 +233,7 @@ impl Worker {
 
     /// Asks evcxr something that changes nothing. A bug of its own only costs the answer.
     fn ask<T>(&mut self, question: impl FnOnce(&mut CommandContext) -> Option<T>) -> Option<T> {
+        self.declare();
         let evaluator = self.evaluator.as_mut()?;
         evaluator.show_std().ok()?;
         let context = &mut evaluator.context;
@@ -355,7 +374,7 @@ impl Worker {
 impl Evaluator {
     /// Tells evcxr of variables of which it does not know yet.
     fn declare(&mut self) -> Result<(), CellError> {
-        let variables = variables(&self.context);
+        let variables = self.notebook.variables(&self.context);
         let declarations = &mut self.notebook.declarations;
         match declarations.tell(&mut self.context, &self.session_dir.cells()) {
             Ok(()) => Ok(()),
@@ -363,15 +382,13 @@ impl Evaluator {
                 self.died = Some((reason, variables));
                 Ok(())
             }
-            Err(error) => Err(CellError::Kernel {
-                message: format!("evcxr cannot be told of the last cell's variables: {error}"),
-            }),
+            Err(error) => Err(declare::not_told(&error)),
         }
     }
 
     /// Lets rust-analyzer see what completion needs.
     fn show_std(&mut self) -> Result<(), evcxr::Error> {
-        let variables = variables(&self.context);
+        let variables = self.notebook.variables(&self.context);
         let mut inference = Inference {
             session_dir: &self.session_dir,
             prebuilt: &self.prebuilt,
@@ -386,6 +403,21 @@ impl Evaluator {
         }
     }
 
+    /// Whether evcxr has to be told of variables before a cell runs: the cell may take one, or make one
+    /// unusable, or evcxr would take one for what it was before it was bound anew.
+    fn has_to_know_variables(&self, cell: CellId, source: &CellSource) -> bool {
+        let declarations = &self.notebook.declarations;
+        let are_bound_anew = || {
+            let mut known = self.context.variables_and_types().map(|(name, _)| name);
+            known.any(|known| declarations.names().any(|name| name == known))
+        };
+        let changes = || self.notebook.items.changes(source, cell).changed;
+        !declarations.is_empty()
+            && (declarations.are_named_in(source.code())
+                || are_bound_anew()
+                || !changes().is_empty())
+    }
+
     fn run(
         &mut self,
         cell: CellId,
@@ -394,8 +426,11 @@ impl Evaluator {
         drain: Option<Drain>,
         wires: Wires,
     ) -> Result<(), CellError> {
-        self.declare()?;
+        self.notebook.declarations.forget_lost(&self.context);
         let commands = &code[..cell_source::start_of_code(code)];
+        if commands.contains([':', '!']) {
+            self.declare()?;
+        }
         if commands.contains(":dep") || commands.contains(":clear") {
             // Another version of a crate need not have such types.
             self.notebook.other_types.clear();
@@ -413,6 +448,9 @@ impl Evaluator {
         let drain = session.drain;
         wires.show(cell, outputs);
         let source = CellSource::new(&code);
+        if self.has_to_know_variables(cell, &source) {
+            self.declare()?;
+        }
         if let Some((reason, variables)) = self.died.take() {
             return Err(run::died(&reason, variables, &wires.running));
         }
@@ -433,11 +471,6 @@ impl Evaluator {
         };
         run.run()
     }
-}
-
-fn variables(context: &CommandContext) -> Vec<String> {
-    let variables = context.variables_and_types();
-    variables.map(|(name, _)| name.to_owned()).collect()
 }
 
 fn build(programs: &Programs) -> anyhow::Result<(Toolchain, Prebuilt)> {
