@@ -90,3 +90,28 @@ def test_a_type_that_is_defined_anew_costs_the_variables_that_nobody_names(kerne
     cell = kernel.ok("struct Anew(u16);")
     assert "`old_kind` is lost" in cell.stderr
     assert "old_kind" not in kernel.ok(":vars").text
+
+
+def test_variables_that_no_later_cell_has_named_are_lost_with_the_process(kernel: Kernel) -> None:
+    kernel.ok("let never_named = 1;")
+    kernel.ok("let named_neither = 2;")
+    died = kernel.fails("std::process::abort();", "CellProcessDied")
+    assert "never_named" in died.evalue
+    assert "named_neither" in died.evalue
+    kernel.fails("never_named", "CompilationError")
+    kernel.ok("let after = 3;")
+    assert kernel.ok(":vars").text == "after: i32\n"
+
+
+def test_what_the_cell_before_has_bound_is_completed(kernel: Kernel) -> None:
+    kernel.ok("let freshly_bound = 1;")
+    reply = kernel.ask("complete_request", code="freshly_", cursor_pos=8).reply
+    assert "freshly_bound" in reply["matches"]
+
+
+def test_a_variable_that_is_bound_anew_is_not_taken_for_the_old_one(kernel: Kernel) -> None:
+    kernel.ok(':dep paste = "1"\nlet (part_two, other_kind) = (8, String::from("text"));')
+    kernel.ok(":vars")
+    kernel.ok("let other_kind = 7_u8;")
+    assert kernel.ok("paste::paste! { [<part _two>] }").text == "8"
+    assert kernel.ok("other_kind").text == "7"
