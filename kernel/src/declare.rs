@@ -76,6 +76,14 @@ impl Declarations {
         })
     }
 
+    /// Whether one may have been meant by a name that is not there: a macro has made it of parts, or rustc
+    /// would propose it, which it does for names that differ in a third of their letters at most.
+    pub fn may_be_meant_by(&self, name: &str) -> bool {
+        let most = name.len().max(3) / 3;
+        self.names()
+            .any(|known| strsim::osa_distance(known, name) <= most)
+    }
+
     /// Tells evcxr, in whose folder that is. What it does not take is left to be told.
     ///
     /// # Errors
@@ -136,6 +144,22 @@ mod tests {
         let bindings = CellSource::new("let mut a = 1; let (b, c) = d;").bindings();
         declarations.add(&[variable("a", "i32"), variable("b", "Vec<u8>")], &bindings);
         assert_eq!(declarations.lets, "let mut a: i32; let b: Vec<u8>; ");
+    }
+
+    #[test]
+    fn a_name_that_is_not_there_may_mean_a_similar_one() {
+        let mut declarations = Declarations::default();
+        let [name, type_name] = ["counter", "i32"].map(str::to_owned);
+        declarations.add(&[Variable { name, type_name }], &[]);
+        let meant = |name: &&str| declarations.may_be_meant_by(name);
+        let names = ["counter", "couters", "conter", "count", "undefined", "c"];
+        assert_eq!(
+            Vec::from_iter(names.into_iter().filter(meant)),
+            ["counter", "couters", "conter"]
+        );
+        assert!(
+            declarations.are_named_in("f\"{counter}\"") && !declarations.are_named_in("counters")
+        );
     }
 
     #[test]

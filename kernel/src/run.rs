@@ -31,7 +31,9 @@ use crate::rewrite::{Drain, Rewritten, Wishes, rewrite};
 use crate::running::Running;
 use crate::type_name::of_other_crates;
 use crate::wire::{Bundle, Call, CellId, Line, Order, Outcome, Stream};
-use crate::{ask, cell_build, declare, diagnostics, display_calls, hints, line_tables, warnings};
+use crate::{
+    ask, cell_build, declare, diagnostics, display_calls, hand_over, hints, line_tables, warnings,
+};
 
 /// How often a cell is compiled with another plan. Each failure settles at least one variable in one
 /// respect, so this only bounds what has gone wrong.
@@ -294,7 +296,8 @@ impl Run<'_> {
         failure: Error,
         rewritten: &Rewritten,
     ) -> Result<(), CellError> {
-        if is_name_unknown(&failure) && !self.notebook.declarations.is_empty() {
+        let declarations = &self.notebook.declarations;
+        if unknown_names(&failure).any(|name| declarations.may_be_meant_by(name)) {
             return self.declare();
         }
         let remedy = remedy(plan, &failure, self.source, rewritten);
@@ -554,12 +557,14 @@ pub fn died(reason: &str, variables: Vec<String>, running: &Running) -> CellErro
     }
 }
 
-/// Whether a name that stands for no value is why a cell was not compiled.
-fn is_name_unknown(failure: &Error) -> bool {
-    let Error::CompilationErrors(errors) = failure else {
-        return false;
+/// The names that stand for nothing, for which a cell was not compiled.
+fn unknown_names(failure: &Error) -> impl Iterator<Item = &str> {
+    let errors = match failure {
+        Error::CompilationErrors(errors) => &errors[..],
+        _ => &[],
     };
-    errors.iter().any(|error| error.code() == Some("E0425"))
+    let unknown = errors.iter().filter(|error| error.code() == Some("E0425"));
+    unknown.filter_map(|error| hand_over::quoted(error.json["message"].as_str()?))
 }
 
 /// What the user is told of a failed attempt.
