@@ -160,7 +160,12 @@ fn wrapped(
     let dependencies = prebuilt.dependencies();
     args.push("-L".into());
     args.push(join("dependency=", dependencies.as_os_str()));
-    match step(&args) {
+    let step = step(&args);
+    if step.is_some() {
+        // Some things are only for rust-analyzer to see, see `prebuilt.rs`.
+        args.extend(["--check-cfg", "cfg(rust_analyzer)"].map(OsString::from));
+    }
+    match step {
         Some(Step::Build) => {
             // evcxr moves the library, so that a path relative to it would be wrong.
             args.push("-C".into());
