@@ -104,15 +104,46 @@ impl Insertion {
         if signature.constness.is_some() || signature.abi.is_some() {
             return;
         }
-        let mut calls = Calls {
-            name: signature.ident.to_string(),
-            found: false,
-        };
-        calls.visit_block(block);
-        if calls.found {
-            self.checkpoint(block);
-        }
+        self.before_calls(&signature.ident.to_string(), block);
         self.visit_block(block);
+    }
+
+    /// The checkpoints in front of the places where a function calls itself: on the shortest way to its end,
+    /// which half of its calls take where it branches, there is none.
+    fn before_calls(&mut self, name: &str, block: &Block) {
+        for statement in &block.stmts {
+            let calls = Calls::are_there(name, |calls| calls.visit_stmt(statement));
+            if calls && !self.before_calls_in_branches(name, statement) {
+                let start = self.start + statement.span().byte_range().start;
+                self.edits
+                    .push(Edit::insert(start, format!("{CHECKPOINT} ")));
+                return;
+            }
+        }
+    }
+
+    /// Whether a statement only calls the function in its branches, which have checkpoints then.
+    fn before_calls_in_branches(&mut self, name: &str, statement: &Stmt) -> bool {
+        let Stmt::Expr(Expr::If(first), _) = statement else {
+            return false;
+        };
+        let mut branches = Vec::new();
+        let mut next = Some(first);
+        while let Some(branch) = next.take() {
+            if Calls::are_there(name, |calls| calls.visit_expr(&branch.cond)) {
+                return false;
+            }
+            branches.push(&branch.then_branch);
+            match branch.else_branch.as_ref().map(|(_, other)| &**other) {
+                Some(Expr::If(other)) => next = Some(other),
+                Some(Expr::Block(last)) => branches.push(&last.block),
+                _ => {}
+            }
+        }
+        for branch in branches {
+            self.before_calls(name, branch);
+        }
+        true
     }
 
     fn wrap(&mut self, argument: &Expr) {
@@ -242,16 +273,24 @@ impl Visit<'_> for Closures<'_> {
     }
 }
 
-/// Whether a function calls itself.
-struct Calls {
-    name: String,
+/// Whether a function of a name is called.
+struct Calls<'a> {
+    name: &'a str,
     found: bool,
 }
 
-impl Visit<'_> for Calls {
+impl<'a> Calls<'a> {
+    fn are_there(name: &'a str, visit: impl FnOnce(&mut Calls<'a>)) -> bool {
+        let mut calls = Calls { name, found: false };
+        visit(&mut calls);
+        calls.found
+    }
+}
+
+impl Visit<'_> for Calls<'_> {
     fn visit_expr_call(&mut self, call: &ExprCall) {
         if let Expr::Path(function) = &*call.func {
-            self.found |= names(function).last() == Some(&self.name);
+            self.found |= names(function).last().is_some_and(|name| name == self.name);
         }
         visit::visit_expr_call(self, call);
     }
@@ -377,6 +416,22 @@ mod tests {
             rewritten("impl T { fn walk(&self) { self.next.walk() } }"),
             "impl T { fn walk(&self) {# self.next.walk() } }"
         );
+        for (code, expected) in [
+            (
+                "fn f(x: u8) { if x > 1 { 1 } else if x > 0 { f(0) } else { g(); f(1) + f(2) } }",
+                "fn f(x: u8) { if x > 1 { 1 } else if x > 0 {# f(0) } else { g();# f(1) + f(2) } }",
+            ),
+            (
+                "fn f(x: u8) { if x > 1 { return f(0); } let y = f(1); f(y) }",
+                "fn f(x: u8) { if x > 1 {# return f(0); }# let y = f(1); f(y) }",
+            ),
+            (
+                "fn f(x: u8) { if f(x) { f(0) } else { 1 } }",
+                "fn f(x: u8) {# if f(x) { f(0) } else { 1 } }",
+            ),
+        ] {
+            assert_eq!(rewritten(code), expected);
+        }
     }
 
     #[test]

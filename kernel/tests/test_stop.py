@@ -300,8 +300,10 @@ def test_a_stop_that_comes_at_the_end_of_a_cell_does_not_reach_the_next_one(kern
 
 
 def test_queued_cells_are_aborted(kernel: Kernel) -> None:
-    cell = started(kernel, PENDING)
+    cell = kernel.start(PENDING)
+    # While it is compiled: what came together with the stop, on another socket, could come behind it.
     queued = [kernel.start('println!("queued")') for _ in range(3)]
+    kernel.wait_for(lambda: cell.stdout)
     stopped(kernel, cell)
     assert [kernel.finish(other).status for other in queued] == ["aborted"] * 3
     assert [other.stdout for other in queued] == [""] * 3
