@@ -56,6 +56,7 @@ mod macros;
 mod moves;
 mod old_runtimes;
 mod options;
+mod outbox;
 mod output;
 mod pace;
 mod parent;
