@@ -35,5 +35,5 @@ def test_a_cell_needs_no_cargo_where_nothing_else_has_changed(fresh_kernel: Kern
 
 def test_the_store_of_variables_is_the_one_that_is_compiled_already(kernel: Kernel) -> None:
     kernel.ok("let kept = 1;")
-    name = kernel.ok("std::any::type_name_of_val(evcxr_variable_store)").text
-    assert name == '"morceaux::variable_store::VariableStore"'
+    shown = kernel.ok("(kept, std::any::type_name_of_val(evcxr_variable_store))").text
+    assert shown == '(1, "morceaux::variable_store::VariableStore")'
