@@ -108,7 +108,8 @@ fn built_from(call: &CellCall, source: String) -> io::Result<Output> {
 fn compiled(call: &CellCall, source: &str) -> io::Result<Output> {
     fs::write(SOURCE, source)?;
     let mut rustc = call.command();
-    let rustc = rustc.args(call.args_for(source)).stdout(Stdio::inherit());
+    rustc.args(call.args_for(source)).stdout(Stdio::inherit());
+    rustc_wrapper::allow_checkpoints(&mut rustc, source);
     rustc.output()
 }
 
@@ -127,6 +128,7 @@ fn with_unnamed_types(call: &CellCall, source: &str, rustc: &Output) -> io::Resu
     });
     let mut asked = call.command();
     rustc_wrapper::name_in_full(asked.args(args));
+    rustc_wrapper::allow_checkpoints(&mut asked, source);
     let asked = asked.output()?;
     Ok(unnamed::with_more_types(source, &asked.stderr))
 }

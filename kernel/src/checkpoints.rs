@@ -1,18 +1,17 @@
-//! Where code that does not await can be stopped: at the head of each turn of a loop, and of each call
-//! of a function that calls itself. Pure.
+//! Where code that does not await can be stopped: at the head of each turn of a loop, and where a function
+//! calls itself. Pure.
 //!
-//! A checkpoint is one load and one branch, but it keeps the compiler from vectorizing a loop, and is a
-//! quarter of the time of one of few instructions. So there is none in the innermost loops that only
-//! compute and end in any case: `for` loops, and such as count. Loops around them have theirs in front of the
-//! inner ones. `:checkpoints 0` leaves all out.
+//! A checkpoint is one instruction, but it keeps the compiler from vectorizing a loop. So there is none in
+//! the innermost loops that only compute and end in any case: `for` loops, and such as count. Loops
+//! around them have theirs in front of the inner ones. `:checkpoints 0` leaves all out.
 //! Calls that would block without an end in sight are exchanged for such that can be stopped:
 //! `std::thread::sleep`, and what a `block_on` of another runtime waits for.
 
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{
-    Block, Expr, ExprCall, ExprForLoop, ExprLoop, ExprMethodCall, ExprPath, ExprWhile, ImplItemFn,
-    ItemFn, ItemImpl, Macro, Signature, Stmt,
+    BinOp, Block, Expr, ExprCall, ExprForLoop, ExprLoop, ExprMethodCall, ExprPath, ExprWhile,
+    ImplItemFn, ItemFn, ItemImpl, Macro, Signature, Stmt,
 };
 
 use crate::cell_source::CellSource;
@@ -66,7 +65,12 @@ pub fn edits(cell: &CellSource) -> Vec<Edit> {
 
 /// What the source of a library needs behind its end for the checkpoints in it.
 pub fn stop_flag(source: &str) -> Option<&'static str> {
-    (source.contains(CHECKPOINT) && !source.ends_with(STOP_FLAG)).then_some(STOP_FLAG)
+    (are_in(source) && !source.ends_with(STOP_FLAG)).then_some(STOP_FLAG)
+}
+
+/// Whether there are checkpoints in a source.
+pub fn are_in(source: &str) -> bool {
+    source.contains(CHECKPOINT)
 }
 
 struct Insertion {
@@ -112,48 +116,102 @@ impl Insertion {
     /// which half of its calls take where it branches, there is none.
     fn before_calls(&mut self, name: &str, block: &Block) {
         for statement in &block.stmts {
-            let calls = Calls::are_there(name, |calls| calls.visit_stmt(statement));
-            if calls && !self.before_calls_in_branches(name, statement) {
+            if !Calls::are_there(name, |calls| calls.visit_stmt(statement)) {
+                continue;
+            }
+            let mut branches = Vec::new();
+            let is_branch = match statement {
+                Stmt::Expr(expr @ (Expr::If(_) | Expr::Match(_)), _) => {
+                    collect_branches(name, expr, &mut branches)
+                }
+                _ => false,
+            };
+            if !is_branch {
                 let start = self.start + statement.span().byte_range().start;
                 self.edits
                     .push(Edit::insert(start, format!("{CHECKPOINT} ")));
                 return;
             }
-        }
-    }
-
-    /// Whether a statement only calls the function in its branches, which have checkpoints then.
-    fn before_calls_in_branches(&mut self, name: &str, statement: &Stmt) -> bool {
-        let Stmt::Expr(Expr::If(first), _) = statement else {
-            return false;
-        };
-        let mut branches = Vec::new();
-        let mut next = Some(first);
-        while let Some(branch) = next.take() {
-            if Calls::are_there(name, |calls| calls.visit_expr(&branch.cond)) {
-                return false;
-            }
-            branches.push(&branch.then_branch);
-            match branch.else_branch.as_ref().map(|(_, other)| &**other) {
-                Some(Expr::If(other)) => next = Some(other),
-                Some(Expr::Block(last)) => branches.push(&last.block),
-                _ => {}
+            for branch in branches {
+                match branch {
+                    Branch::Block(block) => self.before_calls(name, block),
+                    Branch::Call(function) => {
+                        self.surround(function, &format!("({{ {CHECKPOINT} "), " })");
+                    }
+                }
             }
         }
-        for branch in branches {
-            self.before_calls(name, branch);
-        }
-        true
     }
 
     fn wrap(&mut self, argument: &Expr) {
-        let range = argument.span().byte_range();
-        let before = "morceaux::stoppable(".to_owned();
-        self.edits
-            .push(Edit::insert(self.start + range.start, before));
-        self.edits
-            .push(Edit::insert(self.start + range.end, ")".to_owned()));
+        self.surround(argument, "morceaux::stoppable(", ")");
     }
+
+    fn surround(&mut self, what: &impl Spanned, before: &str, behind: &str) {
+        let range = what.span().byte_range();
+        for (offset, inserted) in [(range.start, before), (range.end, behind)] {
+            self.edits
+                .push(Edit::insert(self.start + offset, inserted.to_owned()));
+        }
+    }
+}
+
+/// Where a function calls itself in one of several ways that it can take.
+enum Branch<'a> {
+    /// In the statements of a block.
+    Block(&'a Block),
+    /// In an expression, of which this is the first thing that is evaluated of a call.
+    Call(&'a ExprPath),
+}
+
+/// Whether an expression only calls the function in its branches, which are collected.
+fn collect_branches<'a>(name: &str, expr: &'a Expr, branches: &mut Vec<Branch<'a>>) -> bool {
+    let calls = |expr: &Expr| Calls::are_there(name, |calls| calls.visit_expr(expr));
+    match expr {
+        Expr::If(branch) if !calls(&branch.cond) => {
+            branches.push(Branch::Block(&branch.then_branch));
+            let other = branch.else_branch.as_ref();
+            other.is_none_or(|(_, other)| collect_branches(name, other, branches))
+        }
+        Expr::Match(choice) if !calls(&choice.expr) => choice.arms.iter().all(|arm| {
+            let guard = arm.guard.as_ref();
+            guard.is_none_or(|(_, guard)| !calls(guard))
+                && collect_branches(name, &arm.body, branches)
+        }),
+        Expr::Block(block) => {
+            branches.push(Branch::Block(&block.block));
+            true
+        }
+        expr if calls(expr) => {
+            let first = first_call(name, expr);
+            first.is_some_and(|function| {
+                branches.push(Branch::Call(function));
+                true
+            })
+        }
+        _ => true,
+    }
+}
+
+/// What is called by the call of a function that is evaluated in any case and before all others in an expression.
+fn first_call<'a>(name: &str, expr: &'a Expr) -> Option<&'a ExprPath> {
+    match expr {
+        Expr::Call(call) => match &*call.func {
+            Expr::Path(function) if is_named(function, name) => Some(function),
+            _ => None,
+        },
+        Expr::Binary(binary) if !matches!(binary.op, BinOp::And(_) | BinOp::Or(_)) => {
+            first_call(name, &binary.left).or_else(|| {
+                let calls = Calls::are_there(name, |calls| calls.visit_expr(&binary.left));
+                first_call(name, &binary.right).filter(|_| !calls)
+            })
+        }
+        _ => None,
+    }
+}
+
+fn is_named(function: &ExprPath, name: &str) -> bool {
+    names(function).last().is_some_and(|last| last == name)
 }
 
 impl Visit<'_> for Insertion {
@@ -290,7 +348,7 @@ impl<'a> Calls<'a> {
 impl Visit<'_> for Calls<'_> {
     fn visit_expr_call(&mut self, call: &ExprCall) {
         if let Expr::Path(function) = &*call.func {
-            self.found |= names(function).last().is_some_and(|name| name == self.name);
+            self.found |= is_named(function, self.name);
         }
         visit::visit_expr_call(self, call);
     }
@@ -424,6 +482,14 @@ mod tests {
             (
                 "fn f(x: u8) { if x > 1 { return f(0); } let y = f(1); f(y) }",
                 "fn f(x: u8) { if x > 1 {# return f(0); }# let y = f(1); f(y) }",
+            ),
+            (
+                "fn f(x: u8) { match x { 0 => 1, 1 if g() => { f(0) } x => g() + f(x) * f(2) } }",
+                "fn f(x: u8) { match x { 0 => 1, 1 if g() => {# f(0) } x => g() + ({# f })(x) * f(2) } }",
+            ),
+            (
+                "fn f(x: u8) { match x { 0 => f(0), x => g() && f(x) } }",
+                "fn f(x: u8) {# match x { 0 => f(0), x => g() && f(x) } }",
             ),
             (
                 "fn f(x: u8) { if f(x) { f(0) } else { 1 } }",

@@ -15,7 +15,7 @@ use crate::cell_call::CellCall;
 use crate::dependency_cache::Compilation;
 use crate::direct_link;
 use crate::prebuilt::{Prebuilt, RUSTC_WRAPPER, SHARED_CRATES};
-use crate::{cell_build, dependency_dylib, identity, stored};
+use crate::{cell_build, checkpoints, dependency_dylib, identity, stored};
 
 /// evcxr's own name for this mode, which it wants when `:cache` is on.
 const EVCXRS_WRAPPER: &str = "EVCXR_RUSTC_WRAPPER";
@@ -31,6 +31,9 @@ pub const SOURCE: &str = "src/lib.rs";
 
 /// Where this file is, in the folder in which evcxr compiles, rustc names types by their full paths.
 pub const FULL_PATHS: &str = "full-paths";
+
+/// The environment variable that has a rustc of the stable channel do what is not stable.
+const BOOTSTRAP: &str = "RUSTC_BOOTSTRAP";
 
 /// Whether cargo has started this program as the wrapper, and for which runtime.
 pub fn is_wanted() -> Option<Prebuilt> {
@@ -85,9 +88,12 @@ pub fn run(prebuilt: &Prebuilt) -> ExitCode {
         return compilation.run();
     }
     command.args(args);
+    let source = step.and_then(|_| fs::read_to_string(SOURCE).ok());
+    if let Some(source) = &source {
+        allow_checkpoints(&mut command, source);
+    }
     if step == Some(Step::Check)
-        && let Ok(source) = fs::read_to_string(SOURCE)
-        && let Some(alone) = stored::left_alone(&source)
+        && let Some(alone) = source.and_then(|source| stored::left_alone(&source))
     {
         // With the whole of it, there are only more errors.
         let _ = fs::write(SOURCE, alone);
@@ -104,7 +110,19 @@ pub fn run(prebuilt: &Prebuilt) -> ExitCode {
 /// that is longer than a line to what fits.
 pub fn name_in_full(rustc: &mut Command) {
     rustc.args(["-Ztrim-diagnostic-paths=no", "--verbose"]);
-    rustc.env("RUSTC_BOOTSTRAP", "1");
+    rustc.env(BOOTSTRAP, "1");
+}
+
+/// Has rustc compile the checkpoints in a source: they are assembly that unwinds, which is not stable yet
+/// (<https://github.com/rust-lang/rust/issues/93334>). Nothing else that is not stable is let through.
+pub fn allow_checkpoints(rustc: &mut Command, source: &str) {
+    if cfg!(all(target_os = "linux", target_arch = "x86_64")) && checkpoints::are_in(source) {
+        rustc.args([
+            "-Zcrate-attr=feature(asm_unwind)",
+            "-Zallow-features=asm_unwind",
+        ]);
+        rustc.env(BOOTSTRAP, "1");
+    }
 }
 
 /// What cells that ask for the highest level are compiled with, and what they depend on: as `cargo build

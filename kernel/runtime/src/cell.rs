@@ -141,30 +141,27 @@ pub(crate) fn note_panic(panic: Outcome) {
 /// cell itself caught. `None` where the statements of no cell were entered.
 pub(crate) fn outcome() -> Option<(CellId, Outcome, Vec<String>)> {
     let mut panics = PANICS.take();
-    let (cell, outcome) = match PHASE.get() {
+    let (cell, unwound) = match PHASE.get() {
         Phase::Elsewhere | Phase::Loading => return None,
-        Phase::Inside(cell) | Phase::Left(cell) => (cell, Outcome::Finished),
-        Phase::Unwound(cell) | Phase::UnwoundAndSaid(cell) => {
-            // Nothing was noted where the user has set a panic hook, which has said it instead.
-            let by_hook = || Outcome::Panicked {
-                message: "your panic hook has been told why".to_owned(),
-                line: None,
-                calls: Vec::new(),
-            };
-            let panicked = || panics.pop().unwrap_or_else(by_hook);
-            let outcome = REASON.take().unwrap_or_else(panicked);
-            // It has failed because what it waited for was ended, see `blocking.rs`.
-            let stopped = interrupt::is_pressed();
-            (
-                cell,
-                if stopped {
-                    Outcome::Interrupted
-                } else {
-                    outcome
-                },
-            )
-        }
+        Phase::Inside(cell) | Phase::Left(cell) => (cell, false),
+        Phase::Unwound(cell) | Phase::UnwoundAndSaid(cell) => (cell, true),
     };
+    let mut outcome = Outcome::Finished;
+    let stopped = interrupt::ended();
+    if unwound {
+        // Nothing was noted where the user has set a panic hook, which has said it instead.
+        let by_hook = || Outcome::Panicked {
+            message: "your panic hook has been told why".to_owned(),
+            line: None,
+            calls: Vec::new(),
+        };
+        let panicked = || panics.pop().unwrap_or_else(by_hook);
+        outcome = REASON.take().unwrap_or_else(panicked);
+        if stopped {
+            // It has failed because what it waited for was ended, see `blocking.rs`.
+            outcome = Outcome::Interrupted;
+        }
+    }
     let message = |panic| match panic {
         Outcome::Panicked { message, .. } => Some(message),
         _ => None,

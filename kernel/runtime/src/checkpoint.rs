@@ -1,19 +1,14 @@
 //! Where code that does not await notices the stop button.
 //!
-//! The flag that a checkpoint looks at lies in the library of the code itself: one load from a known
-//! place, and a branch. That of another library lies where the dynamic linker says, which takes one load
-//! more and a register, and made loops of few instructions a third slower.
+//! The flag that a checkpoint looks at lies in the library of the code itself, in a known place. That of another
+//! library lies where the dynamic linker says, which takes one load more and a register, and made loops
+//! of few instructions a third slower.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Whether the stop button has been pressed and no one has noticed yet, for the code of one library. The
-/// kernel puts one into each that has checkpoints, see [`stop_flag!`](crate::stop_flag).
-#[doc(hidden)]
-#[derive(Debug, Default)]
-pub struct StopFlag(AtomicBool);
+use crate::StopFlag;
 
-/// All flags, and what they say.
+/// The flags of all libraries, and what they say.
 struct Flags {
     registered: Vec<&'static StopFlag>,
     pressed: bool,
@@ -29,23 +24,13 @@ fn flags() -> MutexGuard<'static, Flags> {
 }
 
 impl StopFlag {
-    /// One that is not set.
-    #[must_use]
-    pub const fn new() -> StopFlag {
-        StopFlag(AtomicBool::new(false))
-    }
-
     /// Has it set when the stop button is pressed.
     pub fn register(&'static self) {
         let mut flags = flags();
-        self.0.store(flags.pressed, Ordering::Relaxed);
+        if flags.pressed {
+            self.set(true);
+        }
         flags.registered.push(self);
-    }
-
-    /// Whether it is set.
-    #[inline]
-    pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -53,25 +38,23 @@ impl StopFlag {
 pub(crate) fn set_flags(pressed: bool) {
     let mut flags = flags();
     flags.pressed = pressed;
-    for flag in &flags.registered {
-        flag.0.store(pressed, Ordering::Relaxed);
-    }
+    flags.registered.iter().for_each(|flag| flag.set(pressed));
 }
 
-/// The flag of the library that this is compiled into. It is registered when the library is loaded,
-/// before any code of it runs: what a static of it holds may be called by others.
+/// Whether there is such a flag.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub(crate) fn any_flag(is_it: impl Fn(&StopFlag) -> bool) -> bool {
+    flags().registered.iter().any(|flag| is_it(flag))
+}
+
+/// The flag of the library that this is compiled into, which the kernel puts behind the source of each that has
+/// checkpoints. It is registered when the library is loaded, before any code of it runs: what a static
+/// of it holds may be called by others.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! stop_flag {
     () => {
         static MORCEAUX_STOP_FLAG: $crate::StopFlag = $crate::StopFlag::new();
-
-        // Here, since code that calls another library keeps the address in a register all the time.
-        #[cold]
-        #[inline(never)]
-        fn morceaux_noticed() {
-            $crate::noticed();
-        }
 
         const _: () = {
             extern "C" fn register() {
@@ -83,21 +66,6 @@ macro_rules! stop_flag {
             #[cfg_attr(not(target_os = "macos"), unsafe(link_section = ".init_array"))]
             static REGISTER: extern "C" fn() = register;
         };
-    };
-}
-
-/// A place where the cell can be stopped. The kernel puts it into loops.
-#[doc(hidden)]
-#[macro_export]
-#[allow(
-    clippy::crate_in_macro_def,
-    reason = "the crate that is compiled is meant, see `stop_flag!`"
-)]
-macro_rules! checkpoint {
-    () => {
-        if crate::MORCEAUX_STOP_FLAG.is_set() {
-            crate::morceaux_noticed();
-        }
     };
 }
 

@@ -110,6 +110,14 @@ pub(crate) fn begin(cell: CellId) -> bool {
     cells.stopped_early == cell
 }
 
+/// The running cell has ended. Returns whether it was stopped and has not noticed: nobody is to look for that
+/// from now on.
+pub(crate) fn ended() -> bool {
+    let mut cells = cells();
+    cells.running = NO_CELL;
+    cells.take_press()
+}
+
 /// Waits for the stop button. Each press is seen by one waiter, once.
 pub(crate) async fn pressed() {
     loop {
@@ -140,19 +148,25 @@ pub(crate) fn checkpoint() {
     }
 }
 
-/// Ends the cell, if this is its own thread; tasks elsewhere go on. A task of a loop that the cell runs
-/// would do so at its next await point, and is ended where it reaches none.
+/// Ends the cell, or its task, if they are to end here.
 #[cold]
-#[doc(hidden)]
-pub fn noticed() {
-    if !is_late() {
-        return;
+pub(crate) fn noticed() {
+    if is_to_end() {
+        end();
     }
+}
+
+/// Whether the calling thread is to [`end`] what it does, and nobody else is: the cell, if this is its own
+/// thread; tasks elsewhere go on. A task of a loop that the cell runs would end at its next await point,
+/// and does so here where it reaches none.
+pub(crate) fn is_to_end() -> bool {
+    is_late() && (tasks::in_task() || take_press())
+}
+
+/// Ends what the calling thread does.
+pub(crate) fn end() -> ! {
     if !tasks::in_task() {
-        if take_press() {
-            cell::end(Outcome::Interrupted);
-        }
-        return;
+        cell::end(Outcome::Interrupted);
     }
     eprintln!("note: a task was ended that reached no await point");
     std::panic::resume_unwind(Box::new(Interrupted));

@@ -54,6 +54,10 @@ mod shared;
 mod shorten;
 mod show;
 mod stdio;
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+mod stop_flag;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod stop_page;
 mod table;
 mod task_table;
 mod task_words;
@@ -69,8 +73,6 @@ pub use cell::{CellGuard, enter};
 #[doc(hidden)]
 pub use cell_process::morceaux_cell_process;
 #[doc(hidden)]
-pub use checkpoint::StopFlag;
-#[doc(hidden)]
 pub use display::__display;
 pub use display::{DisplayHandle, clear_output, display};
 #[doc(hidden)]
@@ -80,7 +82,7 @@ pub use event_loop::{EventLoop, Kernel, Own};
 pub use input::{InputError, input, password, try_input, try_password};
 pub use interrupt::Interrupted;
 #[doc(hidden)]
-pub use interrupt::{noticed, sleep, stoppable};
+pub use interrupt::{sleep, stoppable};
 pub use keep::Never;
 pub use mime::{Gif, Html, Jpeg, Json, Latex, Markdown, MimeBundle, Plain, Png, Show, Shown, Svg};
 pub use output_cell::OutputCell;
@@ -93,6 +95,12 @@ pub use shorten::set_value_limit;
 pub use show::__show;
 #[doc(hidden)]
 pub use stdio::__print;
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+#[doc(hidden)]
+pub use stop_flag::StopFlag;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[doc(hidden)]
+pub use stop_page::StopFlag;
 pub use table::Table;
 
 /// What is in scope in every cell.
@@ -115,6 +123,10 @@ pub mod __evcxr {
 #[doc(hidden)]
 pub mod __checkpoint {
     pub use crate::checkpoint::{ByNumber, ByOther, Step};
+    #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+    pub use crate::stop_flag::noticed;
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    pub use crate::stop_page::Unwinding;
 }
 
 /// What the kernel calls to keep variables.
