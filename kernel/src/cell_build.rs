@@ -107,9 +107,8 @@ fn built_from(call: &CellCall, source: String) -> io::Result<Output> {
 
 fn compiled(call: &CellCall, source: &str) -> io::Result<Output> {
     fs::write(SOURCE, source)?;
-    let mut rustc = call.command();
-    rustc.args(call.args_for(source)).stdout(Stdio::inherit());
-    rustc_wrapper::allow_checkpoints(&mut rustc, source);
+    let mut rustc = call.command(source);
+    let rustc = rustc.args(call.args_for(source)).stdout(Stdio::inherit());
     rustc.output()
 }
 
@@ -126,9 +125,8 @@ fn with_unnamed_types(call: &CellCall, source: &str, rustc: &Output) -> io::Resu
             arg
         }
     });
-    let mut asked = call.command();
+    let mut asked = call.command(source);
     rustc_wrapper::name_in_full(asked.args(args));
-    rustc_wrapper::allow_checkpoints(&mut asked, source);
     let asked = asked.output()?;
     Ok(unnamed::with_more_types(source, &asked.stderr))
 }

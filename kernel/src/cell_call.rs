@@ -9,7 +9,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::rustc_wrapper::value_of;
+use crate::rustc_wrapper::{allow_checkpoints, value_of};
 
 /// The environment variable by which the wrapper learns of [`CellCall::key`].
 pub const KEY_VAR: &str = "MORCEAUX_CALL_KEY";
@@ -115,10 +115,11 @@ impl CellCall {
         args
     }
 
-    /// The program in its environment, without arguments.
-    pub fn command(&self) -> Command {
+    /// The program in its environment, which may compile this source but is not told to.
+    pub fn command(&self, source: &str) -> Command {
         let mut command = Command::new(&self.program);
         command.env_clear().envs(self.environment.iter().cloned());
+        allow_checkpoints(&mut command, source);
         command
     }
 }

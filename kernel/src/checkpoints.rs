@@ -17,44 +17,20 @@ use syn::{
 use crate::cell_source::CellSource;
 use crate::counting::{self, Step};
 use crate::macros;
+use crate::plain::{self, COMPUTING_METHODS};
 use crate::source_map::Edit;
 
-/// A checkpoint, and the flag that all of a library's look at.
+/// A checkpoint, one in a function in which nothing has to be dropped, and the flag that all of a library's
+/// look at.
 const CHECKPOINT: &str = "morceaux::checkpoint!();";
+const PLAIN_CHECKPOINT: &str = "morceaux::checkpoint!(plain);";
 const STOP_FLAG: &str = "\nmorceaux::stop_flag!();\n";
-
-/// Methods that only compute, and that are compiled to a few instructions.
-const COMPUTING_METHODS: [&str; 24] = [
-    "abs",
-    "ceil",
-    "cos",
-    "count_ones",
-    "exp",
-    "floor",
-    "is_multiple_of",
-    "iter",
-    "iter_mut",
-    "len",
-    "ln",
-    "max",
-    "min",
-    "mul_add",
-    "pow",
-    "powf",
-    "powi",
-    "rem_euclid",
-    "round",
-    "sin",
-    "sqrt",
-    "wrapping_add",
-    "wrapping_mul",
-    "wrapping_sub",
-];
 
 /// The changes, in functions too.
 pub fn edits(cell: &CellSource) -> Vec<Edit> {
     let mut insertion = Insertion {
         start: cell.start(),
+        checkpoint: CHECKPOINT,
         edits: Vec::new(),
     };
     for statement in cell.statements().into_iter().flatten() {
@@ -70,17 +46,19 @@ pub fn stop_flag(source: &str) -> Option<&'static str> {
 
 /// Whether there are checkpoints in a source.
 pub fn are_in(source: &str) -> bool {
-    source.contains(CHECKPOINT)
+    source.contains(CHECKPOINT) || source.contains(PLAIN_CHECKPOINT)
 }
 
 struct Insertion {
     start: usize,
+    /// What a checkpoint is written as in this function.
+    checkpoint: &'static str,
     edits: Vec<Edit>,
 }
 
 impl Insertion {
     fn checkpoint(&mut self, block: &Block) {
-        self.insert_at_head(block, CHECKPOINT);
+        self.insert_at_head(block, self.checkpoint);
     }
 
     fn insert_at_head(&mut self, block: &Block, code: &str) {
@@ -97,7 +75,7 @@ impl Insertion {
             self.checkpoint(body);
         } else {
             for start in work.starts_of_loops {
-                let edit = Edit::insert(self.start + start, format!("{CHECKPOINT} "));
+                let edit = Edit::insert(self.start + start, format!("{} ", self.checkpoint));
                 self.edits.push(edit);
             }
         }
@@ -129,14 +107,14 @@ impl Insertion {
             if !is_branch {
                 let start = self.start + statement.span().byte_range().start;
                 self.edits
-                    .push(Edit::insert(start, format!("{CHECKPOINT} ")));
+                    .push(Edit::insert(start, format!("{} ", self.checkpoint)));
                 return;
             }
             for branch in branches {
                 match branch {
                     Branch::Block(block) => self.before_calls(name, block),
                     Branch::Call(function) => {
-                        self.surround(function, &format!("({{ {CHECKPOINT} "), " })");
+                        self.surround(function, &format!("({{ {} ", self.checkpoint), " })");
                     }
                 }
             }
@@ -226,7 +204,8 @@ impl Visit<'_> for Insertion {
         match counting::step(expr) {
             Some(step) if !condition.calls => {
                 if let Step::Variable(step) = step {
-                    let code = format!("if !morceaux::advances!({step}) {{ {CHECKPOINT} }}");
+                    let checkpoint = self.checkpoint;
+                    let code = format!("if !morceaux::advances!({step}) {{ {checkpoint} }}");
                     self.insert_at_head(&expr.body, &code);
                 }
                 self.loop_that_ends(&expr.body);
@@ -242,7 +221,18 @@ impl Visit<'_> for Insertion {
     }
 
     fn visit_item_fn(&mut self, item: &ItemFn) {
+        let name = item.sig.ident.to_string();
+        let calls_itself = Calls::are_there(&name, |calls| calls.visit_block(&item.block));
+        if !calls_itself || !plain::is_plain(item) {
+            return self.function(&item.sig, &item.block);
+        }
+        // Where it would be compiled into another function, there may be something to be dropped.
+        let start = self.start + item.span().byte_range().start;
+        self.edits
+            .push(Edit::insert(start, "#[inline(never)] ".to_owned()));
+        self.checkpoint = PLAIN_CHECKPOINT;
         self.function(&item.sig, &item.block);
+        self.checkpoint = CHECKPOINT;
     }
 
     fn visit_impl_item_fn(&mut self, item: &ImplItemFn) {
@@ -417,7 +407,8 @@ mod tests {
     fn rewritten(code: &str) -> String {
         let edits = edits(&CellSource::new(code));
         let map = SourceMap::new(code, edits);
-        map.rewritten().replace(&format!(" {CHECKPOINT}"), "#")
+        let rewritten = map.rewritten().replace(&format!(" {CHECKPOINT}"), "#");
+        rewritten.replace(&format!(" {PLAIN_CHECKPOINT}"), "%")
     }
 
     #[test]
@@ -467,8 +458,8 @@ mod tests {
     #[test]
     fn functions_that_call_themselves_have_checkpoints() {
         assert_eq!(
-            rewritten("fn f(x: u8) -> u8 { f(x + 1) } fn g() { f(1); }"),
-            "fn f(x: u8) -> u8 {# f(x + 1) } fn g() { f(1); }"
+            rewritten("fn f(x: T) -> u8 { f(x + 1) } fn g() { f(1); }"),
+            "fn f(x: T) -> u8 {# f(x + 1) } fn g() { f(1); }"
         );
         assert_eq!(
             rewritten("impl T { fn walk(&self) { self.next.walk() } }"),
@@ -476,24 +467,40 @@ mod tests {
         );
         for (code, expected) in [
             (
-                "fn f(x: u8) { if x > 1 { 1 } else if x > 0 { f(0) } else { g(); f(1) + f(2) } }",
-                "fn f(x: u8) { if x > 1 { 1 } else if x > 0 {# f(0) } else { g();# f(1) + f(2) } }",
+                "fn f(x: T) { if x > 1 { 1 } else if x > 0 { f(0) } else { g(); f(1) + f(2) } }",
+                "fn f(x: T) { if x > 1 { 1 } else if x > 0 {# f(0) } else { g();# f(1) + f(2) } }",
             ),
             (
-                "fn f(x: u8) { if x > 1 { return f(0); } let y = f(1); f(y) }",
-                "fn f(x: u8) { if x > 1 {# return f(0); }# let y = f(1); f(y) }",
+                "fn f(x: T) { if x > 1 { return f(0); } let y = f(1); f(y) }",
+                "fn f(x: T) { if x > 1 {# return f(0); }# let y = f(1); f(y) }",
             ),
             (
-                "fn f(x: u8) { match x { 0 => 1, 1 if g() => { f(0) } x => g() + f(x) * f(2) } }",
-                "fn f(x: u8) { match x { 0 => 1, 1 if g() => {# f(0) } x => g() + ({# f })(x) * f(2) } }",
+                "fn f(x: T) { match x { 0 => 1, 1 if g() => { f(0) } x => g() + f(x) * f(2) } }",
+                "fn f(x: T) { match x { 0 => 1, 1 if g() => {# f(0) } x => g() + ({# f })(x) * f(2) } }",
             ),
             (
-                "fn f(x: u8) { match x { 0 => f(0), x => g() && f(x) } }",
-                "fn f(x: u8) {# match x { 0 => f(0), x => g() && f(x) } }",
+                "fn f(x: T) { match x { 0 => f(0), x => g() && f(x) } }",
+                "fn f(x: T) {# match x { 0 => f(0), x => g() && f(x) } }",
             ),
             (
-                "fn f(x: u8) { if f(x) { f(0) } else { 1 } }",
-                "fn f(x: u8) {# if f(x) { f(0) } else { 1 } }",
+                "fn f(x: T) { if f(x) { f(0) } else { 1 } }",
+                "fn f(x: T) {# if f(x) { f(0) } else { 1 } }",
+            ),
+        ] {
+            assert_eq!(rewritten(code), expected);
+        }
+    }
+
+    #[test]
+    fn where_nothing_has_to_be_dropped_checkpoints_know_it() {
+        for (code, expected) in [
+            (
+                "fn f(x: u8) -> u8 { for y in 0..x { f(y); } loop { f(x - 1); } }",
+                "#[inline(never)] fn f(x: u8) -> u8 {% for y in 0..x {% f(y); } loop {% f(x - 1); } }",
+            ),
+            (
+                "fn f(x: u8) -> u8 { loop {} } fn g(x: u8) { g(x) } fn h(x: u8) { loop {} }",
+                "fn f(x: u8) -> u8 { loop {#} } #[inline(never)] fn g(x: u8) {% g(x) } fn h(x: u8) { loop {#} }",
             ),
         ] {
             assert_eq!(rewritten(code), expected);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use addr2line::Loader;
-use object::{Object, ObjectSection};
+use object::{Object, ObjectSection, ObjectSymbol};
 
 use crate::cell_call::CellCall;
 use crate::rustc_wrapper;
@@ -66,7 +66,7 @@ fn compile(folder: &Path) -> Option<PathBuf> {
             arg
         });
     }
-    let mut command = call.command();
+    let mut command = call.command(&source);
     let status = command
         .args(args)
         .args(["-C", "debuginfo=line-tables-only"])
@@ -80,16 +80,33 @@ fn compile(folder: &Path) -> Option<PathBuf> {
         .then(|| out.join(library.file_name().unwrap_or_default()))
 }
 
-/// How much further the same machine code lies in the second library; none where it is another.
+/// How much further the same machine code lies in the second library; none where it is another. Not all bytes
+/// are the same: those that say how far it is to data may differ, where the data has to lie at the begin of a page.
 fn shift(one: &Path, other: &Path) -> Option<u64> {
-    let code = |path: &Path| -> Option<(u64, Vec<u8>)> {
+    let code = |path: &Path| -> Option<(u64, u64, Vec<Function>)> {
         let library = fs::read(path).ok()?;
         let library = object::File::parse(&*library).ok()?;
         let text = library.section_by_name(".text")?;
-        Some((text.address(), text.data().ok()?.to_vec()))
+        Some((text.address(), text.size(), functions(&library, &text)))
     };
-    let ((start, code_of_one), (other_start, code_of_other)) = (code(one)?, code(other)?);
-    (code_of_one == code_of_other).then(|| other_start.wrapping_sub(start))
+    let ((start, size, functions), (other_start, other_size, others)) = (code(one)?, code(other)?);
+    (size == other_size && functions == others).then(|| other_start.wrapping_sub(start))
+}
+
+/// The name of a function, where it begins in the code, and its size, in bytes.
+type Function = (Vec<u8>, u64, u64);
+
+fn functions(library: &object::File<'_>, text: &object::Section<'_, '_>) -> Vec<Function> {
+    let here = library
+        .symbols()
+        .filter(|symbol| symbol.section_index() == Some(text.index()));
+    let functions = here.filter_map(|symbol| {
+        let begin = symbol.address() - text.address();
+        Some((symbol.name_bytes().ok()?.to_vec(), begin, symbol.size()))
+    });
+    let mut functions: Vec<Function> = functions.collect();
+    functions.sort();
+    functions
 }
 
 /// The functions at an offset of a library, as far as they were inlined into each other, with file

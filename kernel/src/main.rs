@@ -60,6 +60,7 @@ mod outbox;
 mod output;
 mod pace;
 mod parent;
+mod plain;
 mod prebuilt;
 mod prepare;
 mod process_tree;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 
 import psutil
@@ -120,6 +121,23 @@ def test_a_panic_is_an_error_with_its_line_and_costs_nothing(kernel: Kernel) -> 
     assert "line 3" in cell.traceback
     assert cell.outputs == [("stdout", "before\n"), ("error", "Panic")]
     assert kernel.ok("(&kept, changed)").text == "([1, 2], 2)"
+
+
+def test_a_panic_is_shown_with_the_lines_of_the_calls_to_it(kernel: Kernel) -> None:
+    kernel.ok(
+        """fn count(limit: u32) -> u32 {
+            let mut number = 0;
+            loop { number += 1; if number > limit { break; } }
+            check(number)
+        }
+        fn check(number: u32) -> u32 {
+            if number > 5 { panic!("too much") }
+            number
+        }"""
+    )
+    traceback = kernel.fails('println!("here");\ncount(9);', "Panic").traceback
+    lines = re.findall(r"in `(\w+)`, at line (\d+)", traceback)
+    assert lines == [("check", "7"), ("count", "4")], traceback
 
 
 def test_a_panic_in_what_is_awaited_is_the_cells_error(kernel: Kernel) -> None:
@@ -244,6 +262,22 @@ def test_a_crash_is_named_and_the_next_cell_runs(
     cell = kernel.fails(code, "CellProcessDied")
     assert signal in cell.evalue and hint in cell.evalue
     assert kernel.ok("1 + 1").text == "2"
+
+
+@pytest.mark.parametrize("code, hint", [("*nowhere() = 1;", "memory"), ("dig(0);", "recursion")])
+def test_a_crash_is_named_after_a_stop_as_well(kernel: Kernel, code: str, hint: str) -> None:
+    kernel.ok(
+        """
+        fn nowhere() -> &'static mut u8 { unsafe { &mut *std::hint::black_box(8 as *mut u8) } }
+        fn dig(depth: u64) -> u64 { let data = std::hint::black_box([depth; 99]); dig(depth + 1) + data[7] }
+        """
+    )
+    cell = kernel.start('println!("on"); loop { std::hint::spin_loop(); }')
+    kernel.wait_for(lambda: cell.stdout)
+    kernel.stop()
+    kernel.finish(cell)
+    crashed = kernel.fails(code, "CellProcessDied")
+    assert "SIGSEGV" in crashed.evalue and hint in crashed.evalue
 
 
 def test_a_panic_in_a_destructor_is_a_panic_like_any_other(kernel: Kernel) -> None:

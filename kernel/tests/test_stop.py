@@ -125,6 +125,26 @@ BUSY_ITEMS = """
     }
     fn deep(depth: u64) -> u64 { if depth == 0 { 0 } else { deep(depth - 1) + 1 } }
     fn nap() { std::thread::sleep(std::time::Duration::from_secs(600)); }
+    fn calls(n: u32) -> u64 { if n < 2 { 1 } else { calls(n - 1) + calls(n - 2) } }
+    fn matched(n: u32) -> u64 { match n { 0 | 1 => 1, n => matched(n - 1) + matched(n - 2) } }
+    fn hanoi(n: u32, from: u8, to: u8, by: u8, moves: &mut u64) {
+        if n > 0 {
+            hanoi(n - 1, from, by, to, moves);
+            *moves += u64::from(from * to);
+            hanoi(n - 1, by, to, from, moves);
+        }
+    }
+    fn words(n: u32) -> String { if n == 0 { String::new() } else { words(n - 1) + &words(n - 1) } }
+    // There is something to be dropped, but not in the loop.
+    fn before_text(limit: u64) -> usize {
+        let mut number = 0;
+        loop {
+            number = std::hint::black_box(number) + 1;
+            if number == limit { break; }
+        }
+        let (one, other) = (number.to_string(), std::hint::black_box(limit).to_string());
+        one.len() + other.len()
+    }
     struct Worker;
     impl Worker { fn work(&self) { while std::hint::black_box(true) {} } }
 """
@@ -141,6 +161,11 @@ BUSY_ITEMS = """
         "let (mut number, step) = (0, std::hint::black_box(0)); while number < 9 { number += step; }",
         "count();",
         "loop { deep(100); }",
+        "calls(99);",
+        "matched(99);",
+        "let mut moves = 0; hanoi(99, 1, 2, 3, &mut moves); println!(\"{moves}\");",
+        "words(99);",
+        "before_text(u64::MAX);",
         "Worker.work();",
         "let work = || loop { std::hint::spin_loop(); }; work();",
         "std::thread::sleep(std::time::Duration::from_secs(600));",
@@ -215,6 +240,45 @@ def test_what_waits_in_the_operating_system_can_be_stopped(kernel: Kernel, state
 def test_destructors_run_where_a_busy_loop_is_stopped(kernel: Kernel) -> None:
     cell = started(kernel, 'let _loud = Loud("it"); println!("on"); loop {}')
     assert stopped(kernel, cell).lines == ["on", "dropped it"]
+
+
+@pytest.mark.parametrize("level", [0, 2, 3])
+def test_destructors_run_where_a_function_that_calls_itself_is_stopped(
+    kernel: Kernel, level: int
+) -> None:
+    kernel.ok(f":opt {level}\n{BUSY_ITEMS}")
+    for call in ["calls(99);", "words(99);", "before_text(u64::MAX);"]:
+        code = f'let text = String::from("kept"); let _loud = Loud("it"); println!("on"); {call}'
+        cell = started(kernel, f"{code} println!(\"{{text}}\");")
+        assert stopped(kernel, cell).lines == ["on", "dropped it"]
+    kernel.ok(":opt 2")
+
+
+def test_busy_loops_of_other_threads_go_on_through_a_stop(kernel: Kernel) -> None:
+    kernel.ok(
+        """
+        use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+        static TURNS: AtomicU64 = AtomicU64::new(0);
+        static ENOUGH: AtomicBool = AtomicBool::new(false);
+        fn turn() -> u64 {
+            loop {
+                let turns = TURNS.fetch_add(1, Ordering::Relaxed);
+                if ENOUGH.load(Ordering::Relaxed) { return turns; }
+            }
+        }
+        let thread = std::thread::spawn(turn);
+        let task = tokio::task::spawn_blocking(turn);
+        """
+    )
+    stopped(kernel, started(kernel, 'println!("on"); loop { std::hint::spin_loop(); }'))
+    kernel.ok(
+        """
+        let before = TURNS.load(Ordering::Relaxed);
+        while TURNS.load(Ordering::Relaxed) < before + 9 { tokio::task::yield_now().await; }
+        ENOUGH.store(true, Ordering::Relaxed);
+        """
+    )
+    assert kernel.ok("thread.join().is_ok() && task.await.is_ok()").text == "true"
 
 
 def test_a_task_that_keeps_a_loop_busy_is_ended_and_the_loop_goes_on(kernel: Kernel) -> None:

@@ -43,7 +43,7 @@ pub fn noticed<T>(_: &T) {
     reason = "the crate that is compiled is meant, see `stop_flag!`"
 )]
 macro_rules! checkpoint {
-    () => {
+    ($(plain)?) => {
         if crate::MORCEAUX_STOP_FLAG.is_set() {
             $crate::__checkpoint::noticed(&());
         }
