@@ -135,15 +135,16 @@ BUSY_ITEMS = """
         }
     }
     fn words(n: u32) -> String { if n == 0 { String::new() } else { words(n - 1) + &words(n - 1) } }
-    // There is something to be dropped, but not in the loop.
-    fn before_text(limit: u64) -> usize {
+    // What has to be dropped is made behind the loop, by no call.
+    #[inline(never)]
+    fn before_loud(limit: u64) {
         let mut number = 0;
         loop {
             number = std::hint::black_box(number) + 1;
             if number == limit { break; }
         }
-        let (one, other) = (number.to_string(), std::hint::black_box(limit).to_string());
-        one.len() + other.len()
+        let _loud = Loud("never");
+        nap();
     }
     struct Worker;
     impl Worker { fn work(&self) { while std::hint::black_box(true) {} } }
@@ -165,7 +166,7 @@ BUSY_ITEMS = """
         "matched(99);",
         "let mut moves = 0; hanoi(99, 1, 2, 3, &mut moves); println!(\"{moves}\");",
         "words(99);",
-        "before_text(u64::MAX);",
+        "before_loud(u64::MAX);",
         "Worker.work();",
         "let work = || loop { std::hint::spin_loop(); }; work();",
         "std::thread::sleep(std::time::Duration::from_secs(600));",
@@ -247,7 +248,7 @@ def test_destructors_run_where_a_function_that_calls_itself_is_stopped(
     kernel: Kernel, level: int
 ) -> None:
     kernel.ok(f":opt {level}\n{BUSY_ITEMS}")
-    for call in ["calls(99);", "words(99);", "before_text(u64::MAX);"]:
+    for call in ["calls(99);", "words(99);", "before_loud(u64::MAX);"]:
         code = f'let text = String::from("kept"); let _loud = Loud("it"); println!("on"); {call}'
         cell = started(kernel, f"{code} println!(\"{{text}}\");")
         assert stopped(kernel, cell).lines == ["on", "dropped it"]
