@@ -323,8 +323,9 @@ run_tests() {
     suite "cargo fmt" cargo fmt --all --check
     suite "cargo clippy" cargo clippy "${cargo_options[@]}" --all-targets -- -D warnings
     suite "cargo test" cargo test "${cargo_options[@]}"
-    # Two files at a time: a cell keeps one core busy, mostly.
-    suite "pytest" python -m pytest -o cache_dir="$target/pytest-cache" -n 2 --dist loadfile kernel/tests
+    # Two files at a time: a cell keeps one core busy, mostly. In order, the longest are among the first.
+    suite "pytest" python -m pytest -o cache_dir="$target/pytest-cache" -n 2 --dist loadfile \
+        --no-loadscope-reorder kernel/tests
     # Files, because newer versions of node take no folder; and no file is an error.
     suite "JupyterLab in Chromium" node --test kernel/tests/lab/*.test.mjs
 

@@ -120,9 +120,15 @@ class Group:
         return self.path.stem
 
     @property
-    def has_dependencies(self) -> bool:
-        """Whether crates have to be built for it."""
-        return any(line.startswith(":dep") for s in self.samples for line in s.code.splitlines())
+    def dependencies(self) -> set[str]:
+        """The crates that have to be built for it."""
+        lines = [line for sample in self.samples for line in sample.code.splitlines()]
+        return {line.split()[1] for line in lines if line.startswith(":dep ")}
+
+    @property
+    def is_of_web(self) -> bool:
+        """Whether these are crates of the web, which come together."""
+        return "axum" in self.dependencies
 
     @property
     def timeout(self) -> float:

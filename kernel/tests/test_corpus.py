@@ -11,7 +11,7 @@ from client import Kernel
 from corpus import Group, MalformedError
 
 GROUPS = corpus.groups()
-LANGUAGE = [group for group in GROUPS if not group.has_dependencies]
+LANGUAGE = [group for group in GROUPS if not group.dependencies]
 
 
 @pytest.mark.parametrize("group", corpus.parameters(LANGUAGE))

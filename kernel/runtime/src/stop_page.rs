@@ -4,8 +4,8 @@
 //! functions that call themselves a quarter to a half slower. When the stop button is pressed, nobody
 //! may read the page any more: the thread gets SIGSEGV, and the handler either has it go on behind the
 //! instruction, or sees to it that it calls what ends the cell, as if the checkpoint were a call, which
-//! is what the compiler has been told. The virtual machines of Java do the same at their safepoints
-//! (<https://openjdk.org/groups/hotspot/docs/HotSpotGlossary.html>, under "polling page").
+//! is what the compiler has been told. A Java virtual machine does the same at its safepoints
+//! (<http://jcdav.is/2015/11/09/More-JVM-Signal-Tricks/>).
 
 use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_void};

@@ -1,4 +1,4 @@
-"""The groups of the corpus that need crates. Building those takes most of the time."""
+"""The groups of the corpus that need the crates of the web: servers and clients."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import corpus
 from client import Kernel
 from corpus import Group
 
-GROUPS = [group for group in corpus.groups() if group.has_dependencies]
+GROUPS = [group for group in corpus.groups() if group.is_of_web]
 
 
 @pytest.mark.parametrize("group", corpus.parameters(GROUPS))
