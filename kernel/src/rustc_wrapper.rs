@@ -114,13 +114,10 @@ pub fn name_in_full(rustc: &mut Command) {
 }
 
 /// Has rustc compile the checkpoints in a source: they are assembly that unwinds, which is not stable yet
-/// (<https://github.com/rust-lang/rust/issues/93334>). Nothing else that is not stable is let through.
+/// (<https://github.com/rust-lang/rust/issues/93334>).
 pub fn allow_checkpoints(rustc: &mut Command, source: &str) {
     if cfg!(all(target_os = "linux", target_arch = "x86_64")) && checkpoints::are_in(source) {
-        rustc.args([
-            "-Zcrate-attr=feature(asm_unwind)",
-            "-Zallow-features=asm_unwind",
-        ]);
+        rustc.arg("-Zcrate-attr=feature(asm_unwind)");
         rustc.env(BOOTSTRAP, "1");
     }
 }
